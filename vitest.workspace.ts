@@ -1,0 +1,20 @@
+import { readdirSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+/** One project per package that has tests; `pnpm test sse` runs the project `sse`. */
+const projects = readdirSync('packages', { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => ({
+    extends: true as const,
+    test: { name, root: `packages/${name}`, include: ['test/**/*.test.ts'] },
+  }));
+
+export default defineConfig({
+  test: {
+    projects,
+    // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
+    maxWorkers: 4,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+  },
+});

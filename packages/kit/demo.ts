@@ -1,0 +1,66 @@
+/**
+ * Runs a demo: first the naive half, which falls to the pattern's fault, then the sound half, which does not; then the
+ * table and the claims. The exit code says whether every claim held.
+ */
+import { parseArgs } from 'node:util';
+import { main } from './main.ts';
+import { Story } from './story.ts';
+
+export interface Demo {
+  /** The first one is shown on the left. */
+  readonly actors: readonly [string, ...string[]];
+  readonly naive: Half;
+  readonly sound: Half;
+}
+
+export interface Half {
+  /** What this half is about to show, in a line. */
+  readonly about: string;
+  readonly run: (stage: Stage) => Promise<void>;
+}
+
+export interface Stage {
+  readonly story: Story;
+  /** Aborts on ^C. */
+  readonly signal: AbortSignal;
+  /** Keeps a server, proxy or connection until the half is over, and releases it then, the last one first. */
+  readonly use: <T extends AsyncDisposable>(resource: T) => T;
+}
+
+/** The flags of every demo. */
+export const DEMO_FLAGS = {
+  naive: { type: 'boolean' },
+  sound: { type: 'boolean' },
+  keep: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** The entry point of a `demo.ts`: reads the flags, tells the story, sets the exit code. */
+export async function runDemo(demo: Demo): Promise<void> {
+  await main(async (stack, signal) => {
+    signal.addEventListener('abort', () => {
+      process.exitCode = 130;
+    });
+    const { values: flags } = parseArgs({ options: DEMO_FLAGS });
+    const story = new Story(demo.actors);
+    const halves = (['naive', 'sound'] as const).filter((half) => flags[half] || (!flags.naive && !flags.sound));
+    for (const half of halves) {
+      const resources = stack.use(new AsyncDisposableStack());
+      story.part(half, demo[half].about);
+      await demo[half].run({ story, signal, use: (resource) => resources.use(resource) });
+      if (half === halves.at(-1)) {
+        if (!story.close()) process.exitCode = 1;
+        if (flags.keep) await stayUp(signal);
+      }
+      await resources.disposeAsync();
+    }
+  });
+}
+
+async function stayUp(signal: AbortSignal): Promise<void> {
+  console.log('The servers stay up, and a changed file starts the demo again. ^C ends.\n');
+  // An open channel to the parent keeps nothing alive: this timer does, until the signal.
+  const forever = setInterval(() => {}, 2 ** 30);
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  clearInterval(forever);
+}

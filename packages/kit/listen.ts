@@ -1,0 +1,106 @@
+/**
+ * Listening, and the harder half: closing.
+ *
+ * `server.close()` alone waits for ever while one SSE response, upgraded WebSocket or HTTP/2 session is open.
+ * Here closing has three steps: announce it (`closing` aborts, so that long responses can end themselves), stop accepting
+ * and let what is in flight finish, and after `graceMs` cut whatever is left.
+ */
+import type { Server } from 'node:http';
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import { ConfigError } from './env.ts';
+
+export interface Listening extends AsyncDisposable {
+  /** Where it listens, without a trailing slash: `http://127.0.0.1:41234`. */
+  readonly url: string;
+  /** Aborts when closing begins. */
+  readonly closing: AbortSignal;
+  /** Connections open now, of any kind. */
+  readonly connections: number;
+  /** Closes in at most `graceMs`; safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface ListenOptions {
+  /** 0 lets the system choose a free port. */
+  port?: number | undefined;
+  /** Loopback unless said otherwise: a demo is nobody else's business. */
+  host?: string | undefined;
+  /** How long requests in flight may take to finish. 5 s: under the 10 s that `docker stop` allows before it kills. */
+  graceMs?: number | undefined;
+}
+
+/**
+ * Starts listening. Works for http, https and http2 servers.
+ * @throws {ConfigError} when the port is taken or not permitted.
+ */
+export async function listen(
+  server: Server | Http2SecureServer,
+  { port = 0, host = '127.0.0.1', graceMs = 5_000 }: ListenOptions = {},
+): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  const closing = new AbortController();
+
+  // Raw sockets are tracked, because they stay known after an upgrade, when the HTTP server has forgotten them.
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  server.prependListener('request', (request, response) => {
+    if (request.httpVersionMajor !== 1) return;
+    if (closing.signal.aborted) response.setHeader('Connection', 'close');
+    // A keep-alive connection whose last response ends during the drain is idle from then on: nobody else closes it.
+    response.once('close', () => {
+      if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
+    });
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+
+  async function drain(): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    closing.abort();
+    for (const session of sessions) session.close(); // GOAWAY: open streams may finish [RFC 9113 §6.8]
+    const force = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, graceMs);
+    await closed;
+    // Upgraded sockets do not count for `server.close()`.
+    while (sockets.size > 0) await new Promise((resolve) => sockets.values().next().value?.once('close', resolve));
+    clearTimeout(force);
+  }
+
+  let draining: Promise<void> | undefined;
+  const close = () => {
+    draining ??= drain();
+    return draining;
+  };
+  const scheme = server instanceof TlsServer ? 'https' : 'http';
+  const address = server.address() as AddressInfo;
+  return {
+    url: `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
+    closing: closing.signal,
+    get connections() {
+      return sockets.size;
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const cause = { cause: error };
+  if (error.code === 'EADDRINUSE')
+    return new ConfigError(`port ${port} of ${host} is in use: choose another, or PORT=0 for a free one`, cause);
+  if (error.code === 'EACCES') return new ConfigError(`port ${port} needs more rights: choose one above 1023`, cause);
+  return error;
+}

@@ -1,0 +1,51 @@
+/**
+ * The life of a process: start, run, stop on a signal.
+ *
+ * SIGTERM (an orchestrator), SIGINT (^C) and the death of the parent process all mean the same: stop accepting, drain,
+ * release, exit. What the program opened is on the stack it was given and is released in reverse order.
+ */
+import { ConfigError } from './env.ts';
+
+/** Longer than any server's own drain (5 s, `listen.ts`), shorter than an orchestrator's patience (10 to 30 s). */
+const FORCE_EXIT_MS = 8_000;
+
+/**
+ * Runs a program until it ends or is told to stop.
+ * Exit codes: 0 when it ended or was stopped, 1 when it failed, 130 when a second ^C cut the draining short.
+ *
+ * @param program opens what it needs with `stack.use(...)`; `signal` aborts when the process is told to stop.
+ */
+export async function main(
+  program: (stack: AsyncDisposableStack, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stack = new AsyncDisposableStack();
+  const stopping = new AbortController();
+
+  async function stop(): Promise<void> {
+    if (stopping.signal.aborted) process.exit(130);
+    stopping.abort();
+    setTimeout(() => process.exit(1), FORCE_EXIT_MS).unref();
+    await stack.disposeAsync();
+    process.exit();
+  }
+  const onSignal = () => void stop().catch(fail);
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  // Started by another program of ours: its death, even by kill -9, closes the channel between us.
+  process.once('disconnect', onSignal);
+  process.channel?.unref();
+
+  try {
+    await program(stack, stopping.signal);
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    await stack.disposeAsync();
+    fail(error);
+  }
+}
+
+function fail(error: unknown): never {
+  if (error instanceof ConfigError) console.error(error.message);
+  else console.error(error);
+  process.exit(1);
+}

@@ -1,0 +1,51 @@
+/**
+ * Trace context: one id that follows a request through every process [W3C Trace Context].
+ *
+ *     traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+ *                  version-trace id-id of the caller's span-flags
+ *
+ * A hop keeps the trace id and makes a span id of its own; copying the caller's header through unchanged is the usual
+ * mistake. A malformed header is treated as absent: the trace starts anew here.
+ */
+import { randomBytes } from 'node:crypto';
+import type { RequestHandler, Response } from 'express';
+
+export interface Trace {
+  /** 32 hexadecimal digits, the same in every hop. */
+  readonly traceId: string;
+  /** 16 hexadecimal digits, this hop's own. */
+  readonly spanId: string;
+  /** The caller's span, when there was a caller with a valid header. */
+  readonly parentId?: string;
+  readonly sampled: boolean;
+}
+
+// Version 00 has exactly four fields; a later version may add more behind a dash, and ff is forbidden [§3.2.2].
+const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+
+/** The trace of this hop: a child of the caller's span, or, without a valid header, a new trace. */
+export function continueTrace(traceparent: string | undefined): Trace {
+  const match = TRACEPARENT.exec(traceparent?.trim() ?? '');
+  const spanId = randomBytes(8).toString('hex');
+  if (!match || (match[1] === '00' && match[5] !== undefined)) {
+    return { traceId: randomBytes(16).toString('hex'), spanId, sampled: true };
+  }
+  return { traceId: match[2]!, spanId, parentId: match[3]!, sampled: (Number.parseInt(match[4]!, 16) & 1) === 1 };
+}
+
+/** The `traceparent` header to send onward from this hop. */
+export function toTraceparent({ traceId, spanId, sampled }: Trace): string {
+  return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`;
+}
+
+/** Express: continues or starts the trace of each request; `traceOf(response)` reads it. */
+export const traceRequests: RequestHandler = (request, response, next) => {
+  response.locals.trace = continueTrace(request.get('traceparent'));
+  next();
+};
+
+/** The trace of the request that this response answers. Needs `traceRequests` before it. */
+export function traceOf(response: Response): Trace {
+  response.locals.trace ??= continueTrace(undefined);
+  return response.locals.trace as Trace;
+}

@@ -1,0 +1,17 @@
+/**
+ * What docker-compose.yml publishes: its own ports and its own credentials, so that no Redis or PostgreSQL that was
+ * there before is ever touched. A test compares the two files.
+ */
+export const compose = {
+  redis: { port: 56_379, password: 'patterns' },
+  postgres: { port: 55_432, user: 'patterns', password: 'patterns', database: 'patterns' },
+} as const;
+
+export function composeRedisUrl(port: number = compose.redis.port): string {
+  return `redis://:${compose.redis.password}@127.0.0.1:${port}`;
+}
+
+export function composePostgresUrl(port: number = compose.postgres.port): string {
+  const { user, password, database } = compose.postgres;
+  return `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+}

@@ -12,6 +12,8 @@ const projects = readdirSync('packages', { withFileTypes: true })
 export default defineConfig({
   test: {
     projects,
+    // Redis and PostgreSQL, found or started once for the whole run.
+    globalSetup: 'packages/services/vitest-setup.ts',
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
     maxWorkers: 4,
     testTimeout: 20_000,

@@ -1,0 +1,35 @@
+/**
+ * Suites that need more than Node: each is run where its need is met, and elsewhere reported as skipped, under its own
+ * name and with what is missing. With REQUIRE_EXTRAS=1 it fails instead: on a machine that should have everything, a
+ * skipped test is a hole.
+ */
+import { describe, inject, test } from 'vitest';
+import { type ExtraName, extras, findExtra, installCommand } from './extras.ts';
+
+type Describe = (title: string, body: () => void) => void;
+
+/** A `describe` for suites that need the run's Redis: `requireRedis()('a feed in Redis', () => { ... })`. */
+export function requireRedis(): Describe {
+  return describeUnless(inject('missing').redis);
+}
+
+/** A `describe` for suites that need the run's PostgreSQL. */
+export function requirePostgres(): Describe {
+  return describeUnless(inject('missing').postgres);
+}
+
+/** A `describe` for suites that need a program: `requireExtra('nginx')('behind nginx', () => { ... })`. Where it is
+ *  installed, `findExtra('nginx')` has its path. */
+export function requireExtra(name: ExtraName): Describe {
+  if (findExtra(name) !== undefined) return describe;
+  return describeUnless(`no ${name}: pnpm extras, or ${installCommand([extras[name]]) ?? 'install it'}`);
+}
+
+function describeUnless(missing: string | undefined): Describe {
+  if (missing === undefined) return describe;
+  if (process.env.REQUIRE_EXTRAS !== '1') return (title, body) => describe.skip(`${title} (${missing})`, body);
+  return (title) =>
+    test(title, () => {
+      throw new Error(`${missing} (a failure because of REQUIRE_EXTRAS=1)`);
+    });
+}

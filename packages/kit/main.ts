@@ -9,6 +9,9 @@ import { ConfigError } from './env.ts';
 /** Longer than any server's own drain (5 s, `listen.ts`), shorter than an orchestrator's patience (10 to 30 s). */
 const FORCE_EXIT_MS = 8_000;
 
+/** Sooner than a person who presses ^C again because nothing happens. */
+const SECOND_INTERRUPT_MS = 500;
+
 /**
  * Runs a program until it ends or is told to stop.
  * Exit codes: 0 when it ended or was stopped, 1 when it failed, 130 when a second ^C cut the draining short.
@@ -21,18 +24,24 @@ export async function main(
   const stack = new AsyncDisposableStack();
   const stopping = new AbortController();
 
-  async function stop(): Promise<void> {
-    if (stopping.signal.aborted) process.exit(130);
+  let stoppedAt = 0;
+  async function stop(signal?: NodeJS.Signals): Promise<void> {
+    if (stopping.signal.aborted) {
+      // A terminal sends ^C to the whole group, and a parent may pass it on: only one that comes later is a second one.
+      if (signal === 'SIGINT' && performance.now() - stoppedAt > SECOND_INTERRUPT_MS) process.exit(130);
+      return;
+    }
+    stoppedAt = performance.now();
     stopping.abort();
     setTimeout(() => process.exit(1), FORCE_EXIT_MS).unref();
     await stack.disposeAsync();
     process.exit();
   }
-  const onSignal = () => void stop().catch(fail);
+  const onSignal = (signal?: NodeJS.Signals) => void stop(signal).catch(fail);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   // Started by another program of ours: its death, even by kill -9, closes the channel between us.
-  process.once('disconnect', onSignal);
+  process.once('disconnect', () => onSignal());
   process.channel?.unref();
 
   try {

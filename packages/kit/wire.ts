@@ -8,7 +8,8 @@ import type { Story } from './story.ts';
 export interface WireOptions {
   story: Story;
   client: string;
-  server: string;
+  /** The server's name, or a function that tells it for a new connection. */
+  server: string | (() => string);
   /** The headers worth showing, in lower case. */
   headers?: readonly string[];
   /** What to print for a line of a body, or nothing. Default: the line, shortened. */
@@ -18,27 +19,42 @@ export interface WireOptions {
 /** `up`: from client to server. */
 export type Direction = 'up' | 'down';
 
-/** Makes the `onData` of a fault proxy that tells each message to the story. */
+/** Makes the options of a fault proxy that tells each message to the story, and counts the requests. */
 export function httpWire({ story, client, server, headers = [], body = shorten }: WireOptions) {
   const readers = new Map<string, (text: string) => void>();
-  return (chunk: Buffer, { direction, connection }: { direction: Direction; connection: number }): void => {
-    const key = `${direction}${connection}`;
-    let reader = readers.get(key);
-    if (!reader) {
-      const tell = (text: string) =>
-        direction === 'up' ? story.wire(client, server, text) : story.wire(server, client, text);
-      reader = messageReader(headers, tell, (line) => body(line, direction));
-      readers.set(key, reader);
-    }
-    reader(chunk.toString('latin1'));
+  const read = (direction: Direction): ((text: string) => void) => {
+    const peer = typeof server === 'string' ? server : server();
+    const [from, to] = direction === 'up' ? [client, peer] : [peer, client];
+    const onHead = () => {
+      if (direction === 'up') wire.requests++;
+    };
+    return messageReader({
+      headers,
+      onHead,
+      tell: (text) => story.wire(from, to, text),
+      body: (line) => body(line, direction),
+    });
   };
+  const wire = {
+    requests: 0,
+    onData(chunk: Buffer, { direction, connection }: { direction: Direction; connection: number }): void {
+      const key = `${direction}${connection}`;
+      const reader = readers.get(key) ?? read(direction);
+      readers.set(key, reader);
+      reader(chunk.toString('latin1'));
+    },
+  };
+  return wire;
 }
 
-function messageReader(
-  headers: readonly string[],
-  tell: (text: string) => void,
-  body: (line: string) => string | undefined,
-) {
+interface Reader {
+  headers: readonly string[];
+  onHead: () => void;
+  tell: (text: string) => void;
+  body: (line: string) => string | undefined;
+}
+
+function messageReader({ headers, onHead, tell, body }: Reader): (text: string) => void {
   let buffered = '';
   let head: string[] | undefined = [];
   let remaining = 0; // of a body with a known length, in bytes
@@ -67,6 +83,7 @@ function messageReader(
       } else if (line !== '') {
         head.push(line);
       } else if (head.length > 0) {
+        onHead();
         tell([startLine(head[0]!), ...head.slice(1).filter((field) => headers.includes(fieldName(field)))].join('  '));
         remaining = Number(/^content-length: *(\d+)/im.exec(head.join('\n'))?.[1] ?? 0);
         const streams = /^(transfer-encoding:|content-type: text\/event-stream)/im.test(head.join('\n'));

@@ -1,0 +1,123 @@
+/**
+ * A stock ticker over Server-Sent Events: one HTTP response per client that stays open, and on which the server talks.
+ *
+ * Unlike a WebSocket it is plain HTTP and one-way, and the resuming is part of the standard: every event has an id, a client
+ * that comes back says which one it saw last, and any server on the same feed goes on from there. A stream ends when the
+ * client leaves, the market closes, the server stops, or the reader is too slow.
+ */
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { type Feed, FeedError, type FeedEvent, NOW, OLDEST } from '@patterns/feed/feed';
+import { envInteger, envPort } from '@patterns/kit/env';
+import { type Listening, listen } from '@patterns/kit/listen';
+import { createLog, type Log, logRequests } from '@patterns/kit/log';
+import { main } from '@patterns/kit/main';
+import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
+import { traceRequests } from '@patterns/kit/trace';
+import express from 'express';
+import { Streams } from './backpressure.ts';
+import { openTicker } from './exchange.ts';
+import { watchMarket } from './market.ts';
+import { createMetrics } from './metrics.ts';
+import * as protocol from './protocol.ts';
+
+export interface ServerOptions {
+  feed: Feed<protocol.Quote>;
+  port?: number;
+  log?: Log;
+  /** 15 s: proxies cut a silent connection after 30 s or more, and a write is what finds a dead peer [HTML §9.2.7]. */
+  heartbeatMs?: number;
+  /** What clients are told to wait before they reconnect, on average. */
+  retryMs?: number;
+  /** Streams in all; beyond, 503. Each costs some 20 KB and a file descriptor. */
+  maxStreams?: number;
+  maxBufferedBytes?: number;
+  graceMs?: number;
+}
+
+/** Starts the ticker on `feed`. Any number of servers may share one feed. */
+export async function startServer({
+  feed,
+  port,
+  log = createLog('sse'),
+  heartbeatMs = 15_000,
+  retryMs = 2_000,
+  maxStreams = 10_000,
+  maxBufferedBytes = 1024 * 1024,
+  graceMs,
+}: ServerOptions): Promise<Listening> {
+  const metrics = createMetrics(() => streams);
+  const streams = new Streams({ maxBufferedBytes, onCutOff: () => metrics.cutOff.inc() });
+  // Half to one and a half times the mean: clients that lost the same server do not come back in the same instant.
+  const retry = () => protocol.encodeRetry(retryMs * (0.5 + Math.random()));
+  // Encoded once per event, not once per stream: the feed hands the same object to every follower.
+  const frames = new WeakMap<FeedEvent<protocol.Quote>, string>();
+  const frameOf = (event: FeedEvent<protocol.Quote>) => {
+    const frame = frames.get(event) ?? protocol.encodeQuote(event);
+    frames.set(event, frame);
+    return frame;
+  };
+  const stopping = new AbortController();
+  const isOverFor = await watchMarket(feed, stopping.signal, log);
+
+  const app = express().disable('x-powered-by');
+  app.use(traceRequests, logRequests(log));
+
+  // A HEAD would otherwise be answered by the stream's own handler, without a body, and never end.
+  app.head(protocol.PATH, (_request, response) => response.set(protocol.STREAM_HEADERS).end());
+  // #region stream
+  app.get(protocol.PATH, async (request, response) => {
+    const after = protocol.readCursor(request.get('Last-Event-ID'), request.query.after);
+    if (isOverFor(after)) return void response.status(204).end(); // tells a client to stop reconnecting [HTML §9.2.3]
+    if (streams.open.size >= maxStreams || listening.closing.aborted) {
+      metrics.refused.inc();
+      throw new HttpProblem(503, { detail: 'too many streams are open', headers: { 'Retry-After': '5' } });
+    }
+    response.writeHead(200, protocol.STREAM_HEADERS);
+    const stream = streams.add(response);
+    const left = new AbortController();
+    response.once('close', () => left.abort());
+    stream.send(retry());
+
+    const send = (event: FeedEvent<protocol.Quote>) => {
+      stream.send(frameOf(event));
+      if (event.data.type === 'closed') stream.end('');
+    };
+    const follow = (cursor: string) => feed.follow({ after: cursor, signal: left.signal }, send);
+    metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
+    await follow(after ?? NOW).catch((error) => {
+      if (!(error instanceof FeedError && error.code === 'cursor-expired')) throw error;
+      metrics.connects.inc({ kind: 'expired' });
+      stream.send(protocol.encodeReset('your cursor has expired: prices before the next one are lost to you'));
+      return follow(OLDEST);
+    });
+  });
+  // #endregion
+  app.all(protocol.PATH, methodNotAllowed('GET, HEAD'));
+
+  app.get('/', (_request, response) => response.sendFile(fileURLToPath(new URL('page.html', import.meta.url))));
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  app.use(notFound, problemHandler(log));
+
+  const listening = await listen(createServer(app), { port, graceMs });
+  const heartbeat = setInterval(() => streams.sendAll(protocol.HEARTBEAT), heartbeatMs);
+  listening.closing.addEventListener('abort', () => {
+    clearInterval(heartbeat);
+    stopping.abort();
+    // An ended stream makes a client reconnect; the hint spreads them over time, so that the next server is not stormed.
+    for (const stream of streams.open) stream.end(retry());
+  });
+  return listening;
+}
+
+if (import.meta.main) {
+  await main(async (stack, signal) => {
+    const feed = openTicker(stack, signal);
+    const server = stack.use(await startServer({ feed, port: envPort(), retryMs: envInteger('RETRY_MS', 2_000) }));
+    console.log(`listening on ${server.url}`);
+    console.log(`in another terminal: curl -N ${server.url}${protocol.PATH}`);
+    console.log(`                 or: node client.ts ${server.url}     or open ${server.url}/ in a browser`);
+  });
+}

@@ -1,0 +1,102 @@
+/**
+ * `pnpm dev:<pattern>`: finds or starts what the demo needs, runs it as a process of its own, and passes its exit code on.
+ * `pnpm dev` alone lists the patterns. Whatever was started is gone when this ends, in whichever way it ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { watch } from 'node:fs/promises';
+import { parseArgs, styleText } from 'node:util';
+import { DEMO_FLAGS } from '@patterns/kit/demo';
+import { ConfigError } from '@patterns/kit/env';
+import { main } from '@patterns/kit/main';
+import { createDatabase } from '@patterns/services/database';
+import { redisKeyspace } from '@patterns/services/keyspace';
+import { findPostgres } from '@patterns/services/postgres';
+import { findRedis } from '@patterns/services/redis';
+import { type Pattern, patternNamed, patterns } from './patterns.ts';
+
+const HELP = `usage: pnpm dev:<pattern> [--naive | --sound] [--keep]
+
+  --naive   only the half that fails
+  --sound   only the half that does not
+  --keep    leave the servers up at the end; a changed file of the pattern starts the demo again
+
+patterns:`;
+
+await main(async (stack, signal) => {
+  const { name, flags } = readArguments();
+  if (name === undefined || flags.includes('--help')) return console.log(help());
+  const pattern = patternNamed(name);
+  console.log(`${styleText('bold', pattern.name)}: ${pattern.question}\n`);
+
+  const env = { ...process.env, ...(await findServices(pattern, stack, signal)) };
+  const run = () =>
+    stack.use(
+      disposable(
+        spawn(process.execPath, [`${pattern.folder}demo.ts`, ...flags], {
+          env,
+          stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+        }),
+      ),
+    );
+  let demo = run();
+  if (flags.includes('--keep')) {
+    for await (const _change of watch(pattern.folder, { recursive: true, signal })) {
+      await demo[Symbol.asyncDispose]();
+      console.log(`\n${styleText('bold', 'a file has changed')}: once more\n`);
+      demo = run();
+    }
+  }
+  process.exitCode = await demo.exitCode;
+  if (!signal.aborted) await stack.disposeAsync();
+});
+
+function readArguments(): { name: string | undefined; flags: string[] } {
+  try {
+    const { values, positionals } = parseArgs({ options: DEMO_FLAGS, allowPositionals: true });
+    return { name: positionals[0], flags: Object.keys(values).map((flag) => `--${flag}`) };
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message}\n\n${help()}`, { cause: error });
+  }
+}
+
+function help(): string {
+  const width = Math.max(...patterns.map(({ name }) => name.length));
+  return [HELP, ...patterns.map(({ name, question }) => `  pnpm dev:${name.padEnd(width)}   ${question}`)].join('\n');
+}
+
+/** Everything the demo writes has a database or a key prefix of its own, on whichever server it was found. */
+async function findServices(
+  { name, needs }: Pattern,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<NodeJS.ProcessEnv> {
+  const progress = (line: string) => console.log(styleText('dim', `  ${line}`));
+  const env: NodeJS.ProcessEnv = {};
+  const find = {
+    async redis() {
+      const redis = stack.use(await findRedis({ progress, signal }));
+      env.REDIS_URL = redis.url;
+      env.REDIS_PREFIX = stack.use(redisKeyspace(redis.url, name)).prefix;
+      console.log(`  Redis       ${redis.about}`);
+    },
+    async postgres() {
+      const postgres = stack.use(await findPostgres({ progress, signal }));
+      env.DATABASE_URL = stack.use(await createDatabase(postgres.url, name)).url;
+      console.log(`  PostgreSQL  ${postgres.about}`);
+    },
+  };
+  await Promise.all(needs.map((service) => find[service]()));
+  return env;
+}
+
+function disposable(child: ChildProcess) {
+  const exited = once(child, 'exit');
+  return {
+    exitCode: exited.then(([code]) => (code as number | null) ?? 1),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}

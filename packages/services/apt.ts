@@ -10,18 +10,25 @@ import { once } from 'node:events';
 import { ServiceError } from './service.ts';
 
 // A shell in a session of its own, and not this process, puts the policy back: it outlives us if we are killed, and so
-// does apt-get, which must never be stopped halfway. The lock keeps two runs from taking each other's policy for the
-// one that was there before.
+// does apt-get, which must never be stopped halfway (hence the log: a pipe to us would break). The lock keeps two runs
+// from taking each other's policy for the one that was there before.
 const script = `
 policy="$1"; shift
 exec 9<"$(dirname "$policy")"
 flock 9
+log=$(mktemp)
+restore() {
+  rm -f "$policy"
+  if [ -e "$policy.before" ]; then mv "$policy.before" "$policy"; fi
+  tail -n 50 "$log"
+  rm -f "$log"
+}
+trap restore EXIT
 if [ -e "$policy" ]; then mv "$policy" "$policy.before"; fi
-trap 'rm -f "$policy"; if [ -e "$policy.before" ]; then mv "$policy.before" "$policy"; fi' EXIT
 printf '#!/bin/sh\\nexit 101\\n' > "$policy"
 chmod 755 "$policy"
-install() { apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" 9<&-; }
-install "$@" || { apt-get update 9<&- && install "$@"; }
+install() { apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" 9<&- >>"$log" 2>&1; }
+install "$@" || { apt-get update 9<&- >>"$log" 2>&1 && install "$@"; }
 `;
 
 export interface AptOptions {
@@ -46,7 +53,7 @@ export async function aptInstall(packages: readonly string[], options: AptOption
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      printed = (printed + text).slice(-8_192);
+      printed += text;
     });
   }
   const [code] = (await once(child, 'close')) as [number | null];

@@ -22,7 +22,7 @@ export async function locateRedis(options: FindOptions = {}): Promise<RedisSourc
   const given = urlFromEnv(env, 'REDIS_URL', ['redis:', 'rediss:']);
   if (given) return { from: 'environment', url: given.href, version: await reach(given) };
   const url = composeRedisUrl(composePort);
-  const version = await ask(url).catch(() => undefined);
+  const version = await askCompose(composePort);
   if (version !== undefined) return { from: 'compose', url, version };
   const program = findExtra('redis', env);
   if (program !== undefined) return { from: 'program', program };
@@ -59,6 +59,13 @@ async function reach(url: URL): Promise<string> {
   });
   if (Number.parseInt(version, 10) >= oldestRedis) return version;
   throw new ServiceError('too-old', `REDIS_URL is Redis ${version}: ${oldestRedis} or newer is needed`);
+}
+
+/** A Redis that wants no password accepts ours as well, and is somebody else's: first it must refuse us without one. */
+async function askCompose(port: number): Promise<string | undefined> {
+  const refusal = await ask(`redis://127.0.0.1:${port}`).then(() => '', reason);
+  if (!refusal.startsWith('NOAUTH')) return undefined;
+  return await ask(composeRedisUrl(port)).catch(() => undefined);
 }
 
 // A server on this machine answers in milliseconds, one across an ocean in half a second.

@@ -11,6 +11,8 @@ import type { Plan, Report } from './supervisor.ts';
 
 /** A server that we started, and that may be killed and started again. */
 export interface Supervised extends AsyncDisposable {
+  /** Its own; removed at the end. */
+  readonly directory: string;
   /** Of the running server; 0 while there is none. */
   readonly pid: number;
   /** Ends the server, and resolves when it has ended. SIGKILL unless told: the fault that tests want. */
@@ -62,6 +64,7 @@ export async function supervise(plan: Plan, options: { signal?: AbortSignal } = 
     if (state.is === 'exited') throw startFailed(plan, state);
   }
   const supervised: Supervised = {
+    directory: plan.directory,
     get pid() {
       return state.is === 'ready' ? state.pid : 0;
     },

@@ -42,7 +42,7 @@ export default async function setup(root: TestProject): Promise<() => Promise<vo
       say(service.about);
       return service.url;
     } catch (error) {
-      if (!(error instanceof ServiceError) || process.env.REQUIRE_EXTRAS === '1') throw error;
+      if (process.env.REQUIRE_EXTRAS === '1' || !cannotBeHad(error)) throw error;
       missing[need] = error.message;
       say(`tests that need ${need} are skipped: ${error.message}`);
       return '';
@@ -65,6 +65,11 @@ export default async function setup(root: TestProject): Promise<() => Promise<vo
   }
   const untilTeardown = owned.move();
   return () => untilTeardown.disposeAsync();
+}
+
+/** Not so a server that the environment names and that does not answer: that is a mistake, not a lack. */
+function cannotBeHad(error: unknown): error is ServiceError {
+  return error instanceof ServiceError && (error.code === 'not-installed' || error.code === 'install-failed');
 }
 
 /** What a package says that it needs, and what it has a client for. */

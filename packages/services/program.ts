@@ -6,8 +6,8 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 
-// Debian keeps nginx where an ordinary user's PATH does not look; brew's folder is missing from a GUI's PATH.
-const besidesPath = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];
+// Debian keeps nginx where an ordinary user's PATH does not look.
+const besidesPath = ['/usr/sbin', '/usr/local/sbin'];
 
 /** The first of `names` (each a name, or an absolute path) that is there and may be run. */
 export function findProgram(names: readonly string[], env: NodeJS.ProcessEnv = process.env): string | undefined {

@@ -1,12 +1,10 @@
 /**
  * The feed in a Redis Stream: any number of server processes serve the same events, and a client resumes at any of them.
  *
- * Each process holds two connections, however many followers it has: one for commands, and one that blocks in XREAD. What
- * surprises: XREAD is only the bell. What it wakes reads the log by the same transaction as everybody else, because an
- * XREAD whose cursor was trimmed meanwhile leaves out events without a word. It ends with its disposal.
+ * Each process holds two connections, however many followers it has: one for commands, and one that blocks in XREAD for
+ * all of them. They connect when first needed. It ends with its disposal.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { assertCursor } from './cursor.ts';
 import {
   type Feed,
@@ -19,7 +17,9 @@ import {
   type ReadOptions,
 } from './feed.ts';
 import { Followers, type Page } from './followers.ts';
+import { connectRedis } from './redis-connection.ts';
 import { appendEntry, lastId, PAGE_SIZE, readPage } from './redis-log.ts';
+import { keepReading } from './redis-reader.ts';
 
 export interface RedisFeedOptions {
   /** redis:// or rediss://, with credentials and database number as needed. */
@@ -35,9 +35,6 @@ export interface RedisFeedOptions {
   /** Gets what nobody awaits: lost connections, corrupt entries. Default: a process warning. */
   onError?: (error: Error) => void;
 }
-
-/** After an error the reader waits so long: Redis may answer at once, with an error, every time. */
-const RETRY_MS = 100;
 
 export class RedisFeed<T = unknown> implements Feed<T> {
   #key: string;
@@ -63,16 +60,18 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     this.#retain = retain;
     this.#blockMs = blockMs;
     this.#onError = onError ?? ((error) => process.emitWarning(error));
-    this.#commands = this.#connection(url, {
-      connectionName: `${key}:commands`,
-      commandTimeout: commandTimeoutMs,
-      socketTimeout: commandTimeoutMs,
+    this.#commands = connectRedis(url, {
+      name: `${key}:commands`,
+      silentMs: commandTimeoutMs,
+      commandTimeoutMs,
+      onError: this.#onError,
     });
-    this.#reader = this.#connection(url, {
-      connectionName: `${key}:reader`,
-      socketTimeout: blockMs + commandTimeoutMs,
+    this.#reader = connectRedis(url, {
+      name: `${key}:reader`,
+      silentMs: blockMs + commandTimeoutMs,
+      onError: this.#onError,
     });
-    this.#followers = new Followers((after) => this.#page(this.#commands, after), retain);
+    this.#followers = new Followers((after) => this.#page(after), retain);
   }
 
   get followers(): number {
@@ -90,7 +89,7 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     const found: FeedEvent<T>[] = [];
     if (after === NOW) return found;
     for (let cursor = after; found.length < limit; ) {
-      const { events, last } = await this.#page(this.#commands, cursor);
+      const { events, last } = await this.#page(cursor);
       found.push(...(topic === undefined ? events : events.filter((event) => event.topic === topic)));
       if (last === cursor) break;
       cursor = last;
@@ -131,7 +130,14 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     this.#started ??= lastId(this.#commands, this.#key).then(
       (head) => {
         this.#followers.startAt(head);
-        this.#reading = this.#keepReading();
+        this.#reading = keepReading({
+          redis: this.#reader,
+          key: this.#key,
+          followers: this.#followers,
+          blockMs: this.#blockMs,
+          onError: this.#onError,
+          signal: this.#closing.signal,
+        });
       },
       (error) => {
         this.#started = undefined;
@@ -141,51 +147,8 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     return this.#started;
   }
 
-  async #keepReading(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
-      try {
-        const page = await this.#page(this.#reader, this.#followers.head);
-        this.#followers.dispatch(page);
-        if (page.events.length < PAGE_SIZE) {
-          await this.#reader.xread('COUNT', 1, 'BLOCK', this.#blockMs, 'STREAMS', this.#key, this.#followers.head);
-        }
-      } catch (error) {
-        await this.#recover(error as Error);
-      }
-    }
-  }
-
-  async #recover(error: Error): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    this.#onError(error);
-    if (error instanceof FeedError && error.code === 'cursor-expired') {
-      const head = await lastId(this.#commands, this.#key).catch(() => undefined);
-      // Without a pause in between: whoever begins to follow from here on is not ended, and starts from the new head.
-      if (head !== undefined) {
-        this.#followers.endAll(error);
-        this.#followers.startAt(head);
-      }
-    }
-    await pause(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => {});
-  }
-
-  #page(redis: Redis, after: string): Promise<Page<T>> {
-    return readPage(redis, this.#key, after, this.#onError);
-  }
-
-  #connection(url: string, options: { connectionName: string; socketTimeout: number; commandTimeout?: number }): Redis {
-    const redis = new Redis(url, {
-      ...options,
-      lazyConnect: true,
-      connectTimeout: 2_000,
-      // A command whose answer was lost is not sent again: an XADD might be done twice. It fails when its line does.
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      // Full jitter up to a second: servers that lost the same Redis do not all come back in the same instant.
-      retryStrategy: (attempt) => Math.random() * Math.min(50 * 2 ** attempt, 1_000),
-    });
-    redis.on('error', this.#onError);
-    return redis;
+  #page(after: string): Promise<Page<T>> {
+    return readPage(this.#commands, this.#key, after, this.#onError);
   }
 
   #assertOpen(): void {

@@ -1,8 +1,8 @@
 /**
- * The log in Redis: one Stream, read one page at a time together with the proof that nothing before the page is missing.
+ * The log in Redis: one Stream, read page by page, each with the proof that nothing before the page is missing.
  *
- * XREAD and XRANGE say nothing when entries after the cursor have been trimmed: they start at the oldest that is left. So a
- * page is always read in one transaction with XINFO STREAM, which tells what the Stream still holds.
+ * XREAD and XRANGE say nothing when entries after the cursor have been trimmed: they start at the oldest that is left. So
+ * each is followed by XINFO STREAM on the same connection: what is retained then was retained when the page was read.
  */
 import type { Redis } from 'ioredis';
 import { assertRetained, type Extent, timeOf } from './cursor.ts';
@@ -24,46 +24,59 @@ export async function appendEntry<T>(redis: Redis, key: string, retain: number, 
   return { id, topic, at: timeOf(id), data: decodeData<T>(text) } satisfies FeedEvent<T>;
 }
 
-/** The last id that the Stream gave; '0-0' when it gave none. */
+/** The last id that the Stream gave; '0-0' when it gave none. Throws FeedError 'unavailable'. */
 export async function lastId(redis: Redis, key: string): Promise<string> {
-  const [info] = await transaction(redis, key, OLDEST, 1);
-  return info.last;
+  const [info] = await answers(redis.pipeline().xinfo('STREAM', key).exec());
+  return extentOf(info).last;
 }
 
-/** Up to PAGE_SIZE events after a cursor. Throws FeedError 'cursor-expired', 'unavailable'. Corrupt entries are reported and skipped. */
-export async function readPage<T>(
+/** Reports entries that are not events. They are skipped: a feed must not end for all at something that will not change. */
+export type OnCorrupt = (error: FeedError) => void;
+
+/**
+ * Up to PAGE_SIZE events after a cursor, or OLDEST. Throws FeedError 'cursor-expired', 'unavailable'.
+ * A transaction, because an empty page goes on from `last`: no event may come between the two answers.
+ */
+export async function readPage<T>(redis: Redis, key: string, after: string, onCorrupt: OnCorrupt): Promise<Page<T>> {
+  const start = after === OLDEST ? OLDEST : `(${after}`;
+  const batch = redis.multi().xrange(key, start, '+', 'COUNT', PAGE_SIZE).xinfo('STREAM', key);
+  const [entries, info] = await answers(batch.exec());
+  const extent = extentOf(info);
+  assertRetained(after, extent);
+  return parsePage(entries as Entry[], extent.last, onCorrupt);
+}
+
+/** As readPage, but waits up to `blockMs` for an event; it keeps the connection busy for so long. */
+export async function awaitPage<T>(
   redis: Redis,
   key: string,
   after: string,
-  onCorrupt: (error: FeedError) => void,
+  blockMs: number,
+  onCorrupt: OnCorrupt,
 ): Promise<Page<T>> {
-  const [extent, entries] = await transaction(redis, key, after, PAGE_SIZE);
-  assertRetained(after, extent);
+  const batch = redis.pipeline().xread('COUNT', PAGE_SIZE, 'BLOCK', blockMs, 'STREAMS', key, after);
+  const [streams, info] = await answers(batch.xinfo('STREAM', key).exec());
+  assertRetained(after, extentOf(info));
+  const [[, entries] = [key, []]] = (streams ?? []) as [key: string, entries: Entry[]][];
+  return parsePage(entries, after, onCorrupt);
+}
+
+function parsePage<T>(entries: Entry[], lastIfEmpty: string, onCorrupt: OnCorrupt): Page<T> {
   const events: FeedEvent<T>[] = [];
   for (const entry of entries) {
     try {
       events.push(parseEntry(entry));
     } catch (cause) {
-      onCorrupt(new FeedError('entry-corrupt', `entry ${entry[0]} of ${key} is not an event`, { cause }));
+      onCorrupt(new FeedError('entry-corrupt', `entry ${entry[0]} is not an event`, { cause }));
     }
   }
-  return { events, last: entries.at(-1)?.[0] ?? extent.last };
-}
-
-async function transaction(redis: Redis, key: string, after: string, count: number): Promise<[Extent, Entry[]]> {
-  const start = after === OLDEST ? OLDEST : `(${after}`;
-  const replies = await reached(redis.multi().xinfo('STREAM', key).xrange(key, start, '+', 'COUNT', count).exec());
-  const [[infoError, info], [rangeError, entries]] = replies as [[Error | null, unknown[]], [Error | null, Entry[]]];
-  if (rangeError) throw unavailable(rangeError);
-  if (!infoError) return [extentOf(info), entries];
-  if (infoError.message.includes('no such key')) return [extentOf([]), entries];
-  throw unavailable(infoError);
+  return { events, last: entries.at(-1)?.[0] ?? lastIfEmpty };
 }
 
 /** `entries-added` counts every entry there ever was [XINFO STREAM, Redis 7.0]: what is not there any more was trimmed. */
-function extentOf(info: unknown[]): Extent {
-  const field = (name: string) => info[info.indexOf(name) + 1];
-  if (info.length === 0) return { first: NOTHING_SEEN, last: NOTHING_SEEN, trimmed: false };
+function extentOf(info: unknown): Extent {
+  if (!Array.isArray(info)) return { first: NOTHING_SEEN, last: NOTHING_SEEN, trimmed: false };
+  const field = (name: string): unknown => info[info.indexOf(name) + 1];
   const last = String(field('last-generated-id'));
   const empty = field('length') === 0;
   const first = empty ? last : String(field('recorded-first-entry-id'));
@@ -75,6 +88,16 @@ function parseEntry<T>([id, [topicName, topic, dataName, data]]: Entry): FeedEve
     throw new TypeError('expected the fields topic and data');
   }
   return { id, topic, at: timeOf(id), data: decodeData<T>(data) };
+}
+
+/** The answers to a batch; undefined for a question about a Stream that does not exist (yet). */
+async function answers(batch: Promise<[error: Error | null, answer: unknown][] | null>): Promise<unknown[]> {
+  const replies = (await reached(batch)) ?? [];
+  return replies.map(([error, answer]) => {
+    if (!error) return answer;
+    if (error.message === 'ERR no such key') return undefined;
+    throw unavailable(error);
+  });
 }
 
 async function reached<T>(reply: Promise<T>): Promise<T> {

@@ -69,6 +69,8 @@ export async function listen(
   async function drain(): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     closing.abort();
+    // A connection on which nothing was ever asked, as browsers open ahead, does not count as idle: it would hold us up.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
     for (const session of sessions) session.close(); // GOAWAY: open streams may finish [RFC 9113 §6.8]
     const force = setTimeout(() => {
       for (const socket of sockets) socket.destroy();

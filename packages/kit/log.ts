@@ -13,13 +13,15 @@ export function createLog(service: string): Log {
   return winston.createLogger({
     level: process.env.LOG_LEVEL ?? 'info',
     defaultMeta: { service },
-    format: winston.format.combine(
-      winston.format.timestamp(),
-      winston.format.errors({ stack: true }),
-      winston.format.json(),
-    ),
+    format: winston.format.combine(winston.format.timestamp(), winston.format.json({ replacer: showErrors })),
     transports: [new winston.transports.Console({ stderrLevels: Object.keys(winston.config.npm.levels) })],
   });
+}
+
+/** An Error has no enumerable fields: JSON would show `{}`. */
+function showErrors(_key: string, value: unknown): unknown {
+  if (!(value instanceof Error)) return value;
+  return { ...value, message: value.message, stack: value.stack, cause: value.cause };
 }
 
 /** Logs each request once, when it is over: answered, or given up by the client (`aborted`). */

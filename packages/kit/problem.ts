@@ -36,12 +36,16 @@ export class HttpProblem extends Error {
 /** Sends a problem. The body's status is the status line's, always [RFC 9457 §3.1.2]. */
 export function sendProblem(response: Response, { status, options }: HttpProblem): void {
   const { detail, errors, headers } = options;
+  // No `type`: it then is "about:blank", and the title is the status's own phrase [RFC 9457 §4.2.1].
+  const body = JSON.stringify({ title: STATUS_CODES[status], status, detail, errors });
+  // Not `response.send`, which would add an ETag: an error is nothing to revalidate.
   response
-    .status(status)
-    .set(headers ?? {})
-    .type('application/problem+json')
-    // No `type`: it then is "about:blank", and the title is the status's own phrase [RFC 9457 §4.2.1].
-    .send(JSON.stringify({ title: STATUS_CODES[status], status, detail, errors }));
+    .writeHead(status, {
+      ...headers,
+      'Content-Type': 'application/problem+json',
+      'Content-Length': Buffer.byteLength(body),
+    })
+    .end(body);
 }
 
 /** 404 for whatever no route has answered. */

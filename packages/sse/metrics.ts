@@ -3,7 +3,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { Streams } from './backpressure.ts';
 
 /** A registry per server, so that two servers in one process do not share their numbers. */
-export function createMetrics(streams: () => Streams) {
+export function createMetrics(streams: Streams) {
   const registry = new Registry();
   const registers = [registry];
   new Gauge({
@@ -11,7 +11,7 @@ export function createMetrics(streams: () => Streams) {
     help: 'Streams open now',
     registers,
     collect() {
-      this.set(streams().open.size);
+      this.set(streams.open.size);
     },
   });
   new Gauge({
@@ -19,7 +19,7 @@ export function createMetrics(streams: () => Streams) {
     help: 'Bytes that wait for slow readers now',
     registers,
     collect() {
-      this.set(streams().bufferedBytes);
+      this.set(streams.bufferedBytes);
     },
   });
   return {

@@ -7,7 +7,7 @@
  */
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { type Feed, FeedError, type FeedEvent, NOW, OLDEST } from '@patterns/feed/feed';
+import { type Feed, FeedError, type FeedErrorCode, type FeedEvent, NOW, OLDEST } from '@patterns/feed/feed';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -31,7 +31,8 @@ export interface ServerOptions {
   retryMs?: number;
   /** Streams in all; beyond, 503. Each costs some 20 KB and a file descriptor. */
   maxStreams?: number;
-  maxBufferedBytes?: number;
+  /** Live events that may wait for a slow reader; then it is cut off, and can resume. Some 200 KB, or seconds of a busy day. */
+  maxPending?: number;
   graceMs?: number;
 }
 
@@ -43,18 +44,21 @@ export async function startServer({
   heartbeatMs = 15_000,
   retryMs = 2_000,
   maxStreams = 10_000,
-  maxBufferedBytes = 1024 * 1024,
+  maxPending = 1_000,
   graceMs,
 }: ServerOptions): Promise<Listening> {
-  const metrics = createMetrics(() => streams);
-  const streams = new Streams({ maxBufferedBytes, onCutOff: () => metrics.cutOff.inc() });
+  const streams = new Streams();
+  const metrics = createMetrics(streams);
   // Half to one and a half times the mean: clients that lost the same server do not come back in the same instant.
   const retry = () => protocol.encodeRetry(retryMs * (0.5 + Math.random()));
   // Encoded once per event, not once per stream: the feed hands the same object to every follower.
   const frames = new WeakMap<FeedEvent<protocol.Quote>, string>();
   const frameOf = (event: FeedEvent<protocol.Quote>) => {
-    const frame = frames.get(event) ?? protocol.encodeQuote(event);
-    frames.set(event, frame);
+    let frame = frames.get(event);
+    if (frame === undefined) {
+      frame = protocol.encodeQuote(event);
+      frames.set(event, frame);
+    }
     return frame;
   };
   const stopping = new AbortController();
@@ -80,17 +84,24 @@ export async function startServer({
     stream.send(retry());
 
     const send = (event: FeedEvent<protocol.Quote>) => {
-      stream.send(frameOf(event));
-      if (event.data.type === 'closed') stream.end('');
+      const drained = stream.send(frameOf(event));
+      if (event.data.type === 'closed') stream.end();
+      return drained;
     };
-    const follow = (cursor: string) => feed.follow({ after: cursor, signal: left.signal }, send);
+    const follow = (cursor: string) => feed.follow({ after: cursor, signal: left.signal, maxPending }, send);
     metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
-    await follow(after ?? NOW).catch((error) => {
-      if (!(error instanceof FeedError && error.code === 'cursor-expired')) throw error;
-      metrics.connects.inc({ kind: 'expired' });
-      stream.send(protocol.encodeReset('your cursor has expired: prices before the next one are lost to you'));
-      return follow(OLDEST);
-    });
+    try {
+      await follow(after ?? NOW).catch((error) => {
+        if (!isFeedError(error, 'cursor-expired')) throw error;
+        metrics.connects.inc({ kind: 'expired' });
+        stream.send(protocol.encodeReset('your cursor has expired: prices before the next one are lost to you'));
+        return follow(OLDEST);
+      });
+    } catch (error) {
+      if (!isFeedError(error, 'follower-too-slow')) throw error;
+      metrics.cutOff.inc();
+      response.destroy(); // it comes back with its cursor, and reads on from the log
+    }
   });
   // #endregion
   app.all(protocol.PATH, methodNotAllowed('GET, HEAD'));
@@ -102,7 +113,9 @@ export async function startServer({
   app.use(notFound, problemHandler(log));
 
   const listening = await listen(createServer(app), { port, graceMs });
-  const heartbeat = setInterval(() => streams.sendAll(protocol.HEARTBEAT), heartbeatMs);
+  const heartbeat = setInterval(() => {
+    for (const stream of streams.open) stream.send(protocol.HEARTBEAT);
+  }, heartbeatMs);
   listening.closing.addEventListener('abort', () => {
     clearInterval(heartbeat);
     stopping.abort();
@@ -111,6 +124,8 @@ export async function startServer({
   });
   return listening;
 }
+
+const isFeedError = (error: unknown, code: FeedErrorCode) => error instanceof FeedError && error.code === code;
 
 if (import.meta.main) {
   await main(async (stack, signal) => {

@@ -44,6 +44,7 @@ export class RedisFeed<T = unknown> implements Feed<T> {
   #commands: Redis;
   #reader: Redis;
   #followers: Followers<T>;
+  #asked: Promise<string> | undefined;
   #started: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #closing = new AbortController();
@@ -118,11 +119,21 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     await this.#reading;
   }
 
-  /** The cursor to follow from. NOW is the moment of this call: the question is sent before what the caller appends next. */
+  /** The cursor to follow from. */
   async #begin(after: string): Promise<string> {
-    const cursor = after === NOW ? this.position() : after;
-    const [from] = await Promise.all([cursor, this.#startReading()]);
-    return from;
+    const [cursor] = await Promise.all([after === NOW ? this.#now() : after, this.#startReading()]);
+    return cursor;
+  }
+
+  /** The moment of this call: the question is sent before what the caller appends next. Calls of one tick share an answer. */
+  #now(): Promise<string> {
+    if (!this.#asked) {
+      this.#asked = this.position();
+      queueMicrotask(() => {
+        this.#asked = undefined;
+      });
+    }
+    return this.#asked;
   }
 
   /** Starts the reader with the first follower. When Redis cannot be reached, the next follower tries again. */

@@ -1,0 +1,112 @@
+/**
+ * The restaurant's tables, and transactions that stop when nobody waits for them any more.
+ */
+import { HttpProblem } from '@patterns/kit/problem';
+import pg from 'pg';
+
+/** Everything is in a schema of its own: the database may be somebody else's. The lock keeps two servers that start at once
+ *  from creating the same table twice; one query text is one transaction, so it is held to the end. */
+const SCHEMA = `
+  select pg_advisory_xact_lock(hashtextextended('restaurant', 0));
+  create schema if not exists restaurant;
+  create table if not exists restaurant.dishes (
+    id text primary key,
+    name text not null,
+    price int not null
+  );
+  create table if not exists restaurant.orders (
+    id uuid primary key default gen_random_uuid(),
+    table_number int not null,
+    items jsonb not null,
+    total int not null,
+    placed_at timestamptz not null default now()
+  );
+  create table if not exists restaurant.idempotency_keys (
+    scope text not null,
+    key text not null,
+    fingerprint bytea not null,
+    status int not null,
+    location text not null,
+    body text not null,
+    created_at timestamptz not null default now(),
+    primary key (scope, key)
+  );
+  insert into restaurant.dishes values
+    ('pizza', 'Pizza', 1000), ('burger', 'Burger', 800), ('lasagne', 'Lasagne', 1150), ('risotto', 'Risotto', 1250),
+    ('ramen', 'Ramen', 1300), ('curry', 'Green curry', 1190), ('falafel', 'Falafel', 750), ('salad', 'Garden salad', 690),
+    ('soup', 'Soup of the day', 550), ('fries', 'Fries', 420), ('tiramisu', 'Tiramisù', 620), ('espresso', 'Espresso', 260)
+    on conflict do nothing`;
+
+/** How long a caller is told to wait when the database is the one that is late. */
+const RETRY_AFTER_SECONDS = '2';
+
+/**
+ * Opens a pool of at most `size` connections and sees to the tables.
+ * @param statementMs after which PostgreSQL itself ends a statement: a server must not wait for ever either.
+ */
+export async function openDatabase(url: string, { size, statementMs }: { size: number; statementMs: number }) {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: size,
+    connectionTimeoutMillis: 2_000, // for a free connection, or a new one; beyond, 503
+    statement_timeout: statementMs,
+  });
+  // A connection that breaks emits an error nobody awaits, and without a listener that ends the process. Idle ones are the
+  // pool's to tell, those in use their own.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  try {
+    await pool.query(SCHEMA);
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+  return pool;
+}
+
+// #region transaction
+/**
+ * Runs `work` in a transaction, and stops it, the statement in PostgreSQL included, when `signal` aborts.
+ * @throws {HttpProblem} 503 when there is no connection in time, or the work takes longer than a statement may.
+ */
+export async function transaction<T>(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect().catch((cause) => {
+    throw unavailable('the database cannot be reached', cause);
+  });
+  let isSpoilt = false;
+  // Hanging up is not enough: PostgreSQL would go on with its statement and notice only when it has something to say.
+  const cancel = () => {
+    isSpoilt = true;
+    const { processID } = client as pg.PoolClient & { processID: number };
+    pool.query('select pg_cancel_backend($1)', [processID]).catch(() => {}); // then statement_timeout ends it
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    signal.throwIfAborted();
+    await client.query('begin');
+    const result = await work(client);
+    signal.throwIfAborted(); // it may have come between two statements, where there was nothing to cancel
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => (isSpoilt = true));
+    if (signal.aborted) throw signal.reason;
+    throw (error as { code?: string }).code === QUERY_CANCELED ? unavailable('the kitchen is too slow', error) : error;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    // A cancellation that comes late would hit whoever uses this connection next: it is closed instead of given back.
+    client.release(isSpoilt);
+  }
+}
+// #endregion
+
+/** What statement_timeout ends a statement with. */
+const QUERY_CANCELED = '57014';
+
+function unavailable(detail: string, cause: unknown): HttpProblem {
+  return new HttpProblem(503, { detail, cause, headers: { 'Retry-After': RETRY_AFTER_SECONDS } });
+}

@@ -14,6 +14,12 @@ export default defineConfig({
     projects,
     // Redis and PostgreSQL, found or started once for the whole run.
     globalSetup: 'packages/services/vitest-setup.ts',
+    // The last one ends the output with "N passed, N failed".
+    reporters: [
+      'default',
+      ...(process.env.GITHUB_ACTIONS ? ['github-actions'] : []),
+      './packages/house/totals-reporter.ts',
+    ],
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
     maxWorkers: 4,
     testTimeout: 20_000,

@@ -3,6 +3,7 @@
  * exit code in every case.
  */
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -26,7 +27,7 @@ export function startCommand(program: string, args: readonly string[], env: Node
   const child = spawn(program, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH, ...env } });
   const { promise: exitCode, resolve, reject } = Promise.withResolvers<number>();
   child.once('error', reject);
-  child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
+  child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]));
   exitCode.catch(() => {}); // whoever only disposes it is not told that it never ran
   return {
     exitCode,

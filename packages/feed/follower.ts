@@ -18,18 +18,16 @@ export class Follower<T> {
   #pending: FeedEvent<T>[] = [];
   #busy = false;
   #settle: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  #signal: AbortSignal;
-  #onAbort = () => this.end();
+  #signalled: Set<{ end(): void }>;
   #onEnd: (follower: Follower<T>) => void;
 
   constructor(options: FollowOptions, listener: Listener<T>, onEnd: (follower: Follower<T>) => void) {
     this.#listener = listener;
     this.#topic = options.topic;
     this.#maxPending = options.maxPending ?? MAX_PENDING;
-    this.#signal = options.signal;
     this.#onEnd = onEnd;
     this.done = this.#settle.promise;
-    this.#signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#signalled = endedBy(options.signal).add(this);
   }
 
   /** A live event: never waits, so that one slow listener does not hold up the others. */
@@ -59,7 +57,7 @@ export class Follower<T> {
     if (this.ended) return;
     this.ended = true;
     this.#pending = [];
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#signalled.delete(this);
     this.#onEnd(this);
     if (failure) this.#settle.reject(failure.error);
     else this.#settle.resolve();
@@ -82,4 +80,24 @@ export class Follower<T> {
     }
     this.#busy = false;
   }
+}
+
+const bySignal = new WeakMap<AbortSignal, Set<{ end(): void }>>();
+
+/**
+ * Whom a signal ends. One listener per signal, because ten thousand on one (a server's shutdown) would warn of a leak in
+ * some runtimes, and take seconds in all: an EventTarget walks its list for every listener added or removed.
+ */
+function endedBy(signal: AbortSignal): Set<{ end(): void }> {
+  let followers = bySignal.get(signal);
+  if (!followers) {
+    const added = new Set<{ end(): void }>();
+    const endAll = () => {
+      for (const follower of added) follower.end();
+    };
+    signal.addEventListener('abort', endAll, { once: true });
+    bySignal.set(signal, added);
+    followers = added;
+  }
+  return followers;
 }

@@ -13,6 +13,9 @@ import { awaitPage, lastId } from './redis-log.ts';
 /** Redis may answer at once, with an error, every time: the pause keeps that from spinning. */
 const RETRY_MS = 100;
 
+/** After an error it looks before it waits: a Redis that came back empty would wake nobody. (0 would mean for ever.) */
+const LOOK_MS = 1;
+
 export interface ReaderOptions<T> {
   /** A connection of the reader's own: it is blocked nearly all the time. */
   redis: Redis;
@@ -27,11 +30,14 @@ export interface ReaderOptions<T> {
 /** Dispatches from `followers.head` on; resolves when the signal has aborted and the connection is closed. */
 export async function keepReading<T>(options: ReaderOptions<T>): Promise<void> {
   const { redis, key, followers, blockMs, onError, signal } = options;
+  let waitMs = blockMs;
   while (!signal.aborted) {
     try {
-      followers.dispatch(await awaitPage(redis, key, followers.head, blockMs, onError));
+      followers.dispatch(await awaitPage(redis, key, followers.head, waitMs, onError));
+      waitMs = blockMs;
     } catch (error) {
       if (signal.aborted) return;
+      waitMs = LOOK_MS;
       onError(error as Error);
       if (error instanceof FeedError && error.code === 'cursor-expired') await startAnew(options, error);
       await pause(RETRY_MS, undefined, { signal }).catch(() => {});

@@ -31,7 +31,7 @@ export async function supervise(plan: Plan, options: { signal?: AbortSignal } = 
     env: { ...process.env, NODE_OPTIONS: '' }, // a debugger's or a tracer's flags are not meant for it
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const gone = once(child, 'close');
+  const gone = new Promise((resolve) => child.once('close', resolve));
   const changes = new EventEmitter();
   let state: Report | { is: 'starting' } = { is: 'starting' };
   let complaint = '';

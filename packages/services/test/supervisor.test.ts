@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { describe, expect, test } from 'vitest';
+import { startPostgres } from '../start-postgres.ts';
 import { startRedis } from '../start-redis.ts';
 import { alive, descendants } from './process-table.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -68,12 +69,13 @@ describe.concurrent('an owner killed while PostgreSQL is being started leaves no
   });
 });
 
-test('a server that is frozen is ended too', async () => {
-  const redis = await startRedis();
-  const { pid, directory } = redis;
-  process.kill(pid, 'SIGSTOP');
-  await redis[Symbol.asyncDispose]();
-  expect(await alive([pid])).toEqual([]);
+test('a server that is frozen, and does not hear that it should stop, is ended too', async () => {
+  const postgres = await startPostgres();
+  const family = await descendants(postgres.pid);
+  process.kill(postgres.pid, 'SIGSTOP');
+  const { pid, directory } = postgres;
+  await postgres[Symbol.asyncDispose]();
+  await until('all processes gone', async () => (await alive([pid, ...family])).length === 0, { withinMs: goneMs });
   expect(existsSync(directory)).toBe(false);
 });
 

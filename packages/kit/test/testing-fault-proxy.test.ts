@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { EventQueue } from '../testing/event-queue.ts';
 import { type FaultProxy, startFaultProxy } from '../testing/fault-proxy.ts';
+import { noLeaks } from '../testing/leaks.ts';
 import { until } from '../testing/until.ts';
 
 /** One end of a connection, and all that it was told. */
@@ -64,18 +65,22 @@ async function exchange({ client, atServer }: Record<'client' | 'atServer', Retu
   await until(`"${text}" at the client`, () => client.seen.text.endsWith(text));
 }
 
-/** Writes until the other end's buffers and ours are full: the proof of back-pressure is that it gets there. */
+/**
+ * Writes more than all kernel buffers on the way hold, and waits until nothing moves any more. Proves back-pressure:
+ * without it, the proxy would take everything.
+ */
 async function fill(socket: Socket): Promise<number> {
-  const chunk = Buffer.alloc(64 * 1024);
-  const writtenBefore = socket.bytesWritten;
-  let unsent = 0;
-  await until('a full line', async () => {
-    while (socket.writableLength < 1024 * 1024) socket.write(chunk);
-    const before = unsent;
+  const bytes = 64 * 1024 * 1024;
+  socket.write(Buffer.alloc(bytes));
+  let unsent = -1;
+  let unchanged = 0;
+  await until('a standstill', () => {
+    unchanged = socket.writableLength === unsent ? unchanged + 1 : 0;
     unsent = socket.writableLength;
-    return unsent === before;
+    return unchanged === 10;
   });
-  return socket.bytesWritten - writtenBefore;
+  expect(unsent, 'bytes held back').toBeGreaterThan(0);
+  return bytes;
 }
 
 describe('a sound line', () => {
@@ -145,6 +150,16 @@ describe('faults', () => {
     await exchange(await rig.dial(), 'back');
   });
 
+  test('cut does not wait for a client that reads nothing', async () => {
+    await using rig = await setUp();
+    const { client, atServer } = await rig.dial();
+    client.socket.pause();
+    await fill(atServer.socket);
+    rig.proxy.cut();
+    await until('the reset', () => atServer.seen.error);
+    await until('no connection', () => rig.proxy.connections === 0);
+  });
+
   test('refuse: new connections are reset, open ones stay, until accept', async () => {
     await using rig = await setUp();
     const before = await rig.dial();
@@ -188,7 +203,7 @@ describe('faults', () => {
     const written = await fill(atServer.socket);
     expect(rig.proxy.bytes.down).toBe(0);
     rig.proxy.flow();
-    await until('all of it', () => client.seen.text.length >= written);
+    await until('all of it', () => client.seen.text.length === written);
   });
 
   test('halfOpen: one end is gone, the other keeps a healthy socket', async () => {
@@ -237,5 +252,14 @@ describe('faults', () => {
     await proxy[Symbol.asyncDispose]();
     await until('the reset', () => client.seen.error === 'ECONNRESET');
     expect(proxy.connections).toBe(0);
+  });
+
+  test('disposing frees connections that are just being closed', async () => {
+    await using _leaks = noLeaks();
+    await using rig = await setUp();
+    const pairs: Awaited<ReturnType<typeof rig.dial>>[] = [];
+    for (let i = 0; i < 50; i++) pairs.push(await rig.dial());
+    for (const { client } of pairs) client.socket.end();
+    await until('the first end', () => pairs.some(({ atServer }) => atServer.seen.ended));
   });
 });

@@ -36,7 +36,7 @@ export function carry(
     line.stalled[direction] || sink.destroyed || (sink.writableNeedDrain && parcel?.kind !== 'reset');
   const deliver = (parcel: Parcel) => {
     if (parcel.kind === 'end') sink.end();
-    else if (parcel.kind === 'reset') sink.resetAndDestroy();
+    else if (parcel.kind === 'reset') reset(sink);
     else {
       sink.write(parcel.chunk);
       passed(parcel.chunk);
@@ -77,4 +77,14 @@ export function carry(
   sink.on('close', () => clearTimeout(timer));
   advance();
   return advance;
+}
+
+/**
+ * Closes a socket with RST, at once. `resetAndDestroy` alone waits until all that was written has been read, and does not
+ * close at all while a FIN is on its way (libuv refuses, Node then forgets the handle): that one is closed without RST.
+ */
+export function reset(socket: Socket): void {
+  const isFinUnderway = socket.writableEnded && !socket.writableFinished;
+  if (!isFinUnderway && !socket.destroyed) socket.resetAndDestroy();
+  socket.destroy();
 }

@@ -7,7 +7,7 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { carry, type Direction, type Line } from './carry.ts';
+import { carry, type Direction, type Line, reset } from './carry.ts';
 
 export type Target = string | { host: string; port: number };
 
@@ -50,7 +50,7 @@ export async function startFaultProxy(target: Target, { onData }: FaultProxyOpti
 
   const serve = (client: Socket) => {
     if (refusing) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const connection = ++accepted;
@@ -75,8 +75,8 @@ export async function startFaultProxy(target: Target, { onData }: FaultProxyOpti
     line.stalled = stalled;
     for (const { advance } of open) advance();
   };
-  const reset = (sides: readonly ('client' | 'server')[]) => {
-    for (const pair of open) for (const side of sides) pair[side].resetAndDestroy();
+  const resetAll = (sides: readonly ('client' | 'server')[]) => {
+    for (const pair of open) for (const side of sides) reset(pair[side]);
   };
 
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, serve);
@@ -91,7 +91,7 @@ export async function startFaultProxy(target: Target, { onData }: FaultProxyOpti
     target(next) {
       address = addressOf(next);
     },
-    cut: () => reset(['client', 'server']),
+    cut: () => resetAll(['client', 'server']),
     refuse() {
       refusing = true;
     },
@@ -101,14 +101,14 @@ export async function startFaultProxy(target: Target, { onData }: FaultProxyOpti
     stall: (direction = 'both') =>
       change({ up: line.stalled.up || direction !== 'down', down: line.stalled.down || direction !== 'up' }),
     flow: () => change({ up: false, down: false }),
-    halfOpen: (lost = 'client') => reset([lost]),
+    halfOpen: (lost = 'client') => resetAll([lost]),
     delay(ms) {
       line.delayMs = ms;
     },
     async [Symbol.asyncDispose]() {
       const closed = once(listener, 'close');
       listener.close();
-      reset(['client', 'server']);
+      resetAll(['client', 'server']);
       await closed;
     },
   };

@@ -91,7 +91,7 @@ export class Followers<T> {
 
   async #catchUp(follower: Follower<T>, start: string | Promise<string>): Promise<void> {
     let cursor = typeof start === 'string' ? start : await start;
-    while (cursor === OLDEST || compareIds(cursor, this.#head) < 0) {
+    do {
       const reading = this.#pageFromMemory(cursor) ?? this.#pageFromLog(cursor);
       const page = reading instanceof Promise ? await reading : reading;
       for (const event of page.events) {
@@ -100,15 +100,18 @@ export class Followers<T> {
         if (follower.ended) return;
       }
       cursor = page.last;
-    }
+    } while (compareIds(cursor, this.#head) < 0);
     if (follower.ended) return;
     this.#ahead.set(follower, cursor);
     if (!this.#dispatching) this.#joinThoseReached();
   }
 
+  /** Undefined when only the log can tell: what is older than memory, and a cursor beyond `head`, which may be of no event. */
   #pageFromMemory(after: string): Page<T> | undefined {
+    if (after === this.#head) return { events: [], last: after };
     const oldest = this.#recent[Math.max(0, this.#recent.length - this.#maxRecent)];
     if (after === OLDEST || !oldest || compareIds(after, oldest.id) < 0) return undefined;
+    if (compareIds(after, this.#head) > 0) return undefined;
     return { events: this.#recent.slice(indexAfter(this.#recent, after)), last: this.#head };
   }
 

@@ -19,7 +19,7 @@ import {
 import { Followers, type Page } from './followers.ts';
 import { connectRedis } from './redis-connection.ts';
 import { appendEntry, lastId, PAGE_SIZE, readPage } from './redis-log.ts';
-import { keepReading } from './redis-reader.ts';
+import { keepReading, type ReaderOptions } from './redis-reader.ts';
 
 export interface RedisFeedOptions {
   /** redis:// or rediss://, with credentials and database number as needed. */
@@ -39,40 +39,31 @@ export interface RedisFeedOptions {
 export class RedisFeed<T = unknown> implements Feed<T> {
   #key: string;
   #retain: number;
-  #blockMs: number;
   #onError: (error: Error) => void;
   #commands: Redis;
-  #reader: Redis;
   #followers: Followers<T>;
+  #reader: ReaderOptions<T>;
+  #closing = new AbortController();
   #asked: Promise<string> | undefined;
   #started: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
-  #closing = new AbortController();
 
-  constructor({
-    url,
-    key = 'feed',
-    retain = 10_000,
-    commandTimeoutMs = 2_000,
-    blockMs = 5_000,
-    onError,
-  }: RedisFeedOptions) {
+  constructor(options: RedisFeedOptions) {
+    const { url, key = 'feed', retain = 10_000, commandTimeoutMs = 2_000, blockMs = 5_000 } = options;
+    const { onError = (error) => process.emitWarning(error) } = options;
     this.#key = key;
     this.#retain = retain;
-    this.#blockMs = blockMs;
-    this.#onError = onError ?? ((error) => process.emitWarning(error));
+    this.#onError = onError;
     this.#commands = connectRedis(url, {
       name: `${key}:commands`,
       silentMs: commandTimeoutMs,
       commandTimeoutMs,
-      onError: this.#onError,
-    });
-    this.#reader = connectRedis(url, {
-      name: `${key}:reader`,
-      silentMs: blockMs + commandTimeoutMs,
-      onError: this.#onError,
+      onError,
     });
     this.#followers = new Followers((after) => this.#page(after), retain);
+    const redis = connectRedis(url, { name: `${key}:reader`, silentMs: blockMs + commandTimeoutMs, onError });
+    const { signal } = this.#closing;
+    this.#reader = { redis, key, followers: this.#followers, blockMs, onError, signal };
   }
 
   get followers(): number {
@@ -113,7 +104,7 @@ export class RedisFeed<T = unknown> implements Feed<T> {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#followers.endAll(new FeedError('closed', 'the feed was closed'));
-    this.#reader.disconnect();
+    this.#reader.redis.disconnect();
     this.#commands.disconnect();
     await this.#started?.catch(() => {});
     await this.#reading;
@@ -141,14 +132,7 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     this.#started ??= lastId(this.#commands, this.#key).then(
       (head) => {
         this.#followers.startAt(head);
-        this.#reading = keepReading({
-          redis: this.#reader,
-          key: this.#key,
-          followers: this.#followers,
-          blockMs: this.#blockMs,
-          onError: this.#onError,
-          signal: this.#closing.signal,
-        });
+        this.#reading = keepReading(this.#reader);
       },
       (error) => {
         this.#started = undefined;

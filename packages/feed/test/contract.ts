@@ -4,7 +4,7 @@
  */
 import { EventQueue } from '@patterns/kit/testing/event-queue';
 import { noLeaks } from '@patterns/kit/testing/leaks';
-import { until } from '@patterns/kit/testing/until';
+import { until, within } from '@patterns/kit/testing/until';
 import { describe, expect, test } from 'vitest';
 import { compareIds, isCursor } from '../cursor.ts';
 import { type Feed, type FeedEvent, NOTHING_SEEN, NOW, OLDEST } from '../feed.ts';
@@ -83,9 +83,15 @@ export function feedContract(open: (options?: { retain?: number }) => Feed<numbe
 
     test('one of a feed that this one replaced has expired, whether it is beyond the end or before the beginning', async () => {
       await using feed = open();
+      const signal = new AbortController().signal;
       const { id } = await feed.append('t', 1);
       for (const after of ['9999999999999-0', '1-0']) {
         await expect(feed.read({ after })).rejects.toMatchObject({ code: 'cursor-expired', oldest: id });
+        const following = feed.follow({ after, signal }, () => expect.unreachable());
+        await expect(within('an answer', 5_000, following)).rejects.toMatchObject({
+          code: 'cursor-expired',
+          oldest: id,
+        });
       }
     });
   });

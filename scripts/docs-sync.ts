@@ -2,9 +2,11 @@
  * `pnpm docs:sync`: copies code, transcripts and measurements into the chapters, between the marks they have for them
  * (packages/house/chapter.ts). With --check it writes nothing, and fails when a chapter has drifted from the code.
  */
-import { access, glob, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { glob, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { renderResults } from '@patterns/bench/render';
 import { fillChapter } from '@patterns/house/chapter';
 import { root } from '@patterns/house/command';
 import { chapterFiller, TO_SYNC } from '@patterns/house/fill';
@@ -77,14 +79,7 @@ async function runDemo(name: string, signal: AbortSignal): Promise<string> {
 
 async function renderBench(name: string): Promise<string | undefined> {
   const results = `${root}packages/bench/results/${name}.json`;
-  if (
-    await access(results).then(
-      () => false,
-      () => true,
-    )
-  )
-    return undefined;
-  const { renderResults } = await import(`${root}packages/bench/render.ts`);
+  if (!existsSync(results)) return undefined;
   return renderResults(JSON.parse(await readFile(results, 'utf8')));
 }
 

@@ -8,7 +8,7 @@ import { findPostgres } from '@patterns/services/postgres';
 import pg, { type ClientBase } from 'pg';
 import type { Receipt, Transfer, User } from './protocol.ts';
 
-/** A hundred users with 100.00 each, under a schema of our own. Safe to run twice, and by two servers at once. */
+/** Fifty users with 100.00 each, under a schema of our own. Safe to run twice, and by two servers at once. */
 export const SCHEMA = `
   begin;
   select pg_advisory_xact_lock(hashtext('patterns: pooling'));
@@ -24,13 +24,13 @@ export const SCHEMA = `
     to_id integer not null references pooling.users,
     amount integer not null check (amount > 0)
   );
-  insert into pooling.users select n, 'User ' || n, 10000 from generate_series(1, 100) n on conflict do nothing;
+  insert into pooling.users select n, 'User ' || n, 10000 from generate_series(1, 50) n on conflict do nothing;
   commit;
 `;
 
-/** The first hundred users. */
+/** The first fifty users. */
 export async function listUsers(client: ClientBase): Promise<User[]> {
-  const { rows } = await client.query<User>('select id, name, balance from pooling.users order by id limit 100');
+  const { rows } = await client.query<User>('select id, name, balance from pooling.users order by id limit 50');
   return rows;
 }
 
@@ -42,7 +42,7 @@ export async function listUsers(client: ClientBase): Promise<User[]> {
 export async function transfer(client: ClientBase, { from, to, amount }: Transfer): Promise<Receipt> {
   // Both rows are locked in the order of their ids, whatever the direction: two opposite transfers cannot deadlock.
   const { rows: users } = await client.query<{ id: number }>(
-    'select id from pooling.users where id = any($1) order by id for update',
+    'select id from pooling.users where id = any($1) order by id for no key update',
     [[from, to]],
   );
   for (const [field, id] of [['/from', from] as const, ['/to', to] as const]) {

@@ -75,7 +75,7 @@ export async function startServer({
     });
     await warm;
     if (listening.closing.aborted) throw new HttpProblem(503, { detail: 'stopping' });
-    response.type('text').send('ready\n');
+    response.type('text').send('ready');
   });
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());

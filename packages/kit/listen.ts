@@ -1,12 +1,13 @@
 /**
  * Listening, and the harder half: closing.
  *
- * `server.close()` alone waits for ever while one SSE response, upgraded WebSocket or HTTP/2 session is open.
+ * `server.close()` alone waits for ever while one SSE response or endless HTTP/2 stream is open, and forgets upgraded sockets.
  * Here closing has three steps: announce it (`closing` aborts, so that long responses can end themselves), stop accepting
  * and let what is in flight finish, and after `graceMs` cut whatever is left.
  */
-import type { Server } from 'node:http';
-import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import { once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Http2SecureServer, Http2Server } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { ConfigError } from './env.ts';
@@ -36,11 +37,11 @@ export interface ListenOptions {
  * @throws {ConfigError} when the port is taken or not permitted.
  */
 export async function listen(
-  server: Server | Http2SecureServer,
+  server: Server | Http2Server | Http2SecureServer,
   { port = 0, host = '127.0.0.1', graceMs = 5_000 }: ListenOptions = {},
 ): Promise<Listening> {
   const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
+  const answering = new Set<ServerResponse>();
   const closing = new AbortController();
 
   // Raw sockets are tracked, because they stay known after an upgrade, when the HTTP server has forgotten them.
@@ -48,30 +49,30 @@ export async function listen(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('session', (session: ServerHttp2Session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-  });
-  server.prependListener('request', (request, response) => {
+  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.httpVersionMajor !== 1) return;
     if (closing.signal.aborted) response.setHeader('Connection', 'close');
-    // A keep-alive connection whose last response ends during the drain is idle from then on: nobody else closes it.
+    answering.add(response);
     response.once('close', () => {
+      answering.delete(response);
+      // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
       if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
     });
   });
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
-    server.listen(port, host, resolve);
+  server.listen(port, host);
+  await once(server, 'listening').catch((error) => {
+    throw explain(error, host, port);
   });
 
   async function drain(): Promise<void> {
+    // Also sends GOAWAY on HTTP/2 sessions: open streams may finish [RFC 9113 §6.8].
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    // Else the client asks again on a connection that is about to close [RFC 9112 §9.6].
+    for (const response of answering) if (!response.headersSent) response.setHeader('Connection', 'close');
     closing.abort();
     // A connection on which nothing was ever asked, as browsers open ahead, does not count as idle: it would hold us up.
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-    for (const session of sessions) session.close(); // GOAWAY: open streams may finish [RFC 9113 §6.8]
     const force = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
     }, graceMs);

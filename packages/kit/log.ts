@@ -4,17 +4,25 @@
  */
 import type { RequestHandler } from 'express';
 import winston from 'winston';
+import { ConfigError } from './env.ts';
 import { traceOf } from './trace.ts';
 
 export type Log = winston.Logger;
 
-/** Makes the log of one process. LOG_LEVEL (default `info`) says how much of it is written. */
+const LEVELS = Object.keys(winston.config.npm.levels);
+
+/**
+ * Makes the log of one process. LOG_LEVEL (default `info`) says how much of it is written.
+ * @throws {ConfigError} when LOG_LEVEL is no level: winston would write nothing at all.
+ */
 export function createLog(service: string): Log {
+  const level = process.env.LOG_LEVEL || 'info';
+  if (!LEVELS.includes(level)) throw new ConfigError(`LOG_LEVEL=${level}: expected one of ${LEVELS.join(', ')}`);
   return winston.createLogger({
-    level: process.env.LOG_LEVEL ?? 'info',
+    level,
     defaultMeta: { service },
     format: winston.format.combine(winston.format.timestamp(), winston.format.json({ replacer: showErrors })),
-    transports: [new winston.transports.Console({ stderrLevels: Object.keys(winston.config.npm.levels) })],
+    transports: [new winston.transports.Console({ stderrLevels: LEVELS })],
   });
 }
 
@@ -24,9 +32,11 @@ function showErrors(_key: string, value: unknown): unknown {
   return { ...value, message: value.message, stack: value.stack, cause: value.cause };
 }
 
-/** Logs each request once, when it is over: answered, or given up by the client (`aborted`). */
+/** Logs each request once, when it is over: answered, or cut short, by the client as a rule (`aborted`). */
 export function logRequests(log: Log): RequestHandler {
   return (request, response, next) => {
+    // winston formats a line before its transports drop it: as costly as writing it.
+    if (!log.isInfoEnabled()) return next();
     const startedAt = performance.now();
     const { method, path } = request;
     // `close` of the response, not of the request: a request closes as soon as its body is read.
@@ -36,7 +46,8 @@ export function logRequests(log: Log): RequestHandler {
         path,
         status: response.statusCode,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
-        aborted: !response.writableEnded,
+        // Not `writableEnded`: a big answer has ended long before the client has it.
+        aborted: !response.writableFinished,
         traceId: traceOf(response).traceId,
       });
     });

@@ -24,6 +24,19 @@ export async function main(
   const stack = new AsyncDisposableStack();
   const stopping = new AbortController();
 
+  let released: Promise<void> | undefined;
+  /** Disposing a stack twice does not wait the second time: whoever comes second waits for the first. */
+  function release(): Promise<void> {
+    if (!released) {
+      setTimeout(() => {
+        console.error(`not released within ${FORCE_EXIT_MS / 1000} s: gone without`);
+        process.exit(1);
+      }, FORCE_EXIT_MS).unref();
+      released = stack.disposeAsync().catch(report);
+    }
+    return released;
+  }
+
   let stoppedAt = 0;
   async function stop(signal?: NodeJS.Signals): Promise<void> {
     if (stopping.signal.aborted) {
@@ -33,28 +46,29 @@ export async function main(
     }
     stoppedAt = performance.now();
     stopping.abort();
-    setTimeout(() => process.exit(1), FORCE_EXIT_MS).unref();
-    await stack.disposeAsync();
+    await release();
     process.exit();
   }
-  const onSignal = (signal?: NodeJS.Signals) => void stop(signal).catch(fail);
+  const onSignal = (signal?: NodeJS.Signals) => void stop(signal);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   // Started by another program of ours: its death, even by kill -9, closes the channel between us.
   process.once('disconnect', () => onSignal());
   process.channel?.unref();
+  if (process.connected === false) onSignal(); // it died while we were loading
 
   try {
     await program(stack, stopping.signal);
   } catch (error) {
     if (stopping.signal.aborted) return;
-    await stack.disposeAsync();
-    fail(error);
+    report(error);
+    await release();
+    process.exit();
   }
 }
 
-function fail(error: unknown): never {
+function report(error: unknown): void {
   if (error instanceof ConfigError) console.error(error.message);
   else console.error(error);
-  process.exit(1);
+  process.exitCode = 1;
 }

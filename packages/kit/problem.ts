@@ -5,6 +5,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import type { Log } from './log.ts';
+import { traceOf } from './trace.ts';
 
 export interface FieldError {
   /** Where, as a JSON pointer into the body (`/items/0/quantity`) or the name of a header or query parameter. */
@@ -33,9 +34,13 @@ export class HttpProblem extends Error {
   }
 }
 
+/** Set before it failed, they would have the error cached, revalidated or decoded as that answer [RFC 9110 §15.1]. */
+const OF_THE_ANSWER_THAT_FAILED = ['Cache-Control', 'Content-Encoding', 'Content-Language', 'ETag', 'Last-Modified'];
+
 /** Sends a problem. The body's status is the status line's, always [RFC 9457 §3.1.2]. */
 export function sendProblem(response: Response, { status, options }: HttpProblem): void {
   const { detail, errors, headers } = options;
+  for (const name of OF_THE_ANSWER_THAT_FAILED) response.removeHeader(name);
   // No `type`: it then is "about:blank", and the title is the status's own phrase [RFC 9457 §4.2.1].
   const body = JSON.stringify({ title: STATUS_CODES[status], status, detail, errors });
   // Not `response.send`, which would add an ETag: an error is nothing to revalidate.
@@ -64,7 +69,9 @@ export function methodNotAllowed(allow: string): RequestHandler {
 export function problemHandler(log: Log): ErrorRequestHandler {
   return (error, _request, response, _next) => {
     const problem = asProblem(error);
-    if (problem.status >= 500 && !(error instanceof HttpProblem)) log.error('unexpected', { error });
+    if (problem.status >= 500 && !(error instanceof HttpProblem)) {
+      log.error('unexpected', { error, traceId: traceOf(response).traceId });
+    }
     // Too late for another status: a cut connection tells the client that what it has is not the whole.
     if (response.headersSent) response.destroy();
     else sendProblem(response, problem);

@@ -80,11 +80,10 @@ export function carry(
 }
 
 /**
- * Closes a socket with RST, at once. `resetAndDestroy` alone waits until all that was written has been read, and does not
- * close at all while a FIN is on its way (libuv refuses, Node then forgets the handle): that one is closed without RST.
+ * Closes a socket with RST. While a FIN is on its way libuv refuses that (`EINVAL`), and `resetAndDestroy` then leaves the
+ * handle open for ever without a 'close': such a socket is closed without RST.
  */
 export function reset(socket: Socket): void {
-  const isFinUnderway = socket.writableEnded && !socket.writableFinished;
-  if (!isFinUnderway && !socket.destroyed) socket.resetAndDestroy();
-  socket.destroy();
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }

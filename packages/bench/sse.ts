@@ -1,0 +1,187 @@
+/**
+ * Many subscribers, one ticker: what one delivery costs the server, at a rate that anybody holds and at one that only few do.
+ *
+ * The figure that counts is processor time per delivery: on two cores that a server shares with its load generator, rates
+ * and latencies say as much about the one as about the other.
+ */
+import { until } from '@patterns/kit/testing/until';
+import { redisKeyspace } from '@patterns/services/keyspace';
+import { findRedis } from '@patterns/services/redis';
+import { ServiceError } from '@patterns/services/service';
+import { startChild } from './processes.ts';
+import { describeMachine, type Results, type Table, type Target, versionsOf } from './results.ts';
+import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
+import type { SseLoad } from './sse-load.ts';
+import type { Contestant, SseServer } from './sse-server.ts';
+
+const SIZES = {
+  full: { rounds: 5, subscribers: 1_000, slowMs: 5_000, fastMs: 3_000, warmUpMs: 500 },
+  quick: { rounds: 3, subscribers: 1_000, slowMs: 1_000, fastMs: 700, warmUpMs: 200 },
+  tiny: { rounds: 1, subscribers: 60, slowMs: 200, fastMs: 100, warmUpMs: 20 },
+};
+
+/** Events a second. */
+const RATES = { slow: 10, fast: 1_000 } as const;
+type Pace = keyof typeof RATES;
+
+const PER_RATE = {
+  cpuMicros: 'server CPU per delivery, µs',
+  deliveries: 'deliveries per second',
+  p50Ms: 'p50, ms',
+  p99Ms: 'p99, ms',
+  bytes: 'bytes per delivery',
+  lost: 'lost',
+  serverBusy: 'server busy, %',
+  loadBusy: 'load generator busy, %',
+} as const;
+type Figure = `${Pace} ${keyof typeof PER_RATE}` | 'idleKb';
+
+/** Reports what `ours` reached beside its peers. */
+export async function run(options: BenchOptions = {}): Promise<Results> {
+  const { size = 'full', say, signal } = options;
+  await using stack = new AsyncDisposableStack();
+  const env = await findFeed(stack, options);
+  const names: Contestant[] = [
+    'bare node:http',
+    'ours',
+    'better-sse',
+    ...(env ? (['ours, feed in Redis'] as const) : []),
+  ];
+  if (!env) say?.('there is no Redis: the row with the feed in Redis is left out');
+  const rounds = await runRounds(SIZES[size].rounds, names, (name) => measure(name, SIZES[size], env ?? {}), options);
+  signal?.throwIfAborted();
+
+  const tables: Table[] = (['slow', 'fast'] as const).map((pace) => ({
+    title: `${SIZES[size].subscribers} subscribers, ${RATES[pace]} events a second, 200 bytes each`,
+    columns: Object.values(PER_RATE),
+    rows: names.map((name) => ({
+      name,
+      cells: (Object.keys(PER_RATE) as (keyof typeof PER_RATE)[]).map((figure) => rounds.of(name, `${pace} ${figure}`)),
+    })),
+    note: `Offered: ${RATES[pace] * SIZES[size].subscribers} deliveries a second, each event by a callback of its own. Who stays below is saturated, and its events wait before they are sent: that is not in its latency.`,
+  }));
+  tables.push({
+    title: 'Idle streams',
+    columns: ['resident memory per stream, KB'],
+    rows: names.map((name) => ({ name, cells: [rounds.of(name, 'idleKb')] })),
+    note: 'Resident memory after garbage collection, with and without the streams. What the kernel keeps for a socket is not in it.',
+  });
+  return {
+    bench: 'sse',
+    at: new Date().toISOString(),
+    shortened: size !== 'full',
+    machine: describeMachine(),
+    versions: versionsOf('better-sse', 'express'),
+    rounds: rounds.rounds,
+    noise: rounds.noise,
+    tables,
+    targets: targets(rounds),
+  };
+}
+
+function targets({ of, ratio }: Rounds<Contestant, Figure>): Target[] {
+  return [
+    {
+      claim: '10 events/s: CPU per delivery, ours ÷ bare node:http',
+      unit: '×',
+      measured: ratio('ours', 'bare node:http', 'slow cpuMicros'),
+      atMost: 1,
+    },
+    {
+      claim: '10 events/s: p99, ours ÷ bare node:http',
+      unit: '×',
+      measured: ratio('ours', 'bare node:http', 'slow p99Ms'),
+      atMost: 1,
+    },
+    {
+      claim: '1,000 events/s: deliveries per CPU second, ours ÷ better-sse',
+      unit: '×',
+      measured: ratio('better-sse', 'ours', 'fast cpuMicros'),
+      atLeast: 20,
+    },
+    { claim: '1,000 events/s: p99 of ours', unit: 'ms', measured: of('ours', 'fast p99Ms'), atMost: 50 },
+    {
+      claim: '1,000 events/s: deliveries of ours that were lost',
+      unit: '',
+      measured: of('ours', 'fast lost'),
+      atMost: 0,
+    },
+    {
+      claim: 'memory per idle stream, ours ÷ bare node:http',
+      unit: '×',
+      measured: ratio('ours', 'bare node:http', 'idleKb'),
+      atMost: 1.2,
+    },
+  ];
+}
+
+/** One contestant, from its start to its end. */
+async function measure(name: Contestant, size: (typeof SIZES)['full'], env: Record<string, string>) {
+  await using server = startChild<SseServer>(new URL('sse-server.ts', import.meta.url), { args: [name], env });
+  await using load = startChild<SseLoad>(new URL('sse-load.ts', import.meta.url));
+  const url = await server.ask('url', undefined);
+  const open = async (count: number) => {
+    await load.ask('open', { url, count });
+    await until(`${count} streams`, async () => (await server.ask('streams', undefined)) === count);
+  };
+
+  // What the first streams cost once is not the price of a stream.
+  await open(size.subscribers / 4);
+  await load.ask('close', undefined);
+  await until('no stream', async () => (await server.ask('streams', undefined)) === 0);
+  const before = await server.ask('usage', { collect: true });
+  await open(size.subscribers);
+  const after = await server.ask('usage', { collect: true });
+
+  async function pace(rate: number, durationMs: number) {
+    await load.ask('reset', undefined);
+    const [server0, load0] = [
+      await server.ask('usage', { collect: false }),
+      await load.ask('usage', { collect: false }),
+    ];
+    const startedAt = performance.now();
+    const events = await server.ask('publish', { rate, durationMs });
+    const received = await load.ask('received', { events });
+    const micros = (performance.now() - startedAt) * 1_000;
+    const [server1, load1] = [
+      await server.ask('usage', { collect: false }),
+      await load.ask('usage', { collect: false }),
+    ];
+    const { deliveries } = received;
+    return {
+      cpuMicros: (server1.cpuMicros - server0.cpuMicros) / deliveries,
+      deliveries: deliveries / (micros / 1e6),
+      p50Ms: received.p50Ms,
+      p99Ms: received.p99Ms,
+      bytes: received.bytes / deliveries,
+      lost: received.lost,
+      serverBusy: ((server1.cpuMicros - server0.cpuMicros) / micros) * 100,
+      loadBusy: ((load1.cpuMicros - load0.cpuMicros) / micros) * 100,
+    };
+  }
+  await pace(RATES.fast, size.warmUpMs);
+  const slow = await pace(RATES.slow, size.slowMs);
+  const fast = await pace(RATES.fast, size.fastMs);
+  return {
+    idleKb: (after.residentBytes - before.residentBytes) / size.subscribers / 1_000,
+    ...prefixed('slow', slow),
+    ...prefixed('fast', fast),
+  };
+}
+
+function prefixed<P extends string, K extends string>(prefix: P, figures: Record<K, number>) {
+  const entries = Object.entries(figures).map(([name, value]) => [`${prefix} ${name}`, value]);
+  return Object.fromEntries(entries) as Record<`${P} ${K}`, number>;
+}
+
+/** A key in a Redis, if one can be had. */
+async function findFeed(stack: AsyncDisposableStack, { say, signal }: BenchOptions) {
+  try {
+    const redis = stack.use(await findRedis({ ...(say && { progress: say }), ...(signal && { signal }) }));
+    const { prefix } = stack.use(redisKeyspace(redis.url, 'bench'));
+    return { REDIS_URL: redis.url, FEED_KEY: `${prefix}feed` };
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === 'not-installed') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,102 @@
+/** The scenes that both halves of the demo play, each on the server that it is given; and the table at the end. */
+import type { Stage } from '@patterns/kit/demo';
+import { type Burst, burst } from './burst.ts';
+import { getUsers, postTransfer } from './client.ts';
+import { type BankStage, CONNECTION_LIMIT, type Served } from './demo-stage.ts';
+import { TRANSFERS, USERS } from './protocol.ts';
+import { replicasAllowed } from './sizing.ts';
+
+export async function readAtOnce({ story }: Stage, bank: BankStage, part: string, { url }: Served): Promise<Burst> {
+  story.wire('client', 'server', `200 × GET ${USERS}, at the same time`);
+  const { result, most } = await bank.mostBackends(burst(200, () => getUsers(url, { attempts: 1 })));
+  story.act('PostgreSQL', `${most} backends at most, of the ${CONNECTION_LIMIT} that are allowed`);
+  story.wire('server', 'client', result.summary);
+  story.measure(part, {
+    '200 at once: answered': result.outcomes.get('answered') ?? 0,
+    '  refused': 200 - (result.outcomes.get('answered') ?? 0),
+    '  p50': `${result.p50Ms} ms`,
+    '  p99': `${result.p99Ms} ms`,
+    '  backends at most': most,
+  });
+  return result;
+}
+
+export async function readLockedTable(
+  { story }: Stage,
+  bank: BankStage,
+  { url, shownUrl }: Served,
+  timeoutMs: number,
+): Promise<Burst> {
+  await using _lock = await bank.lockTable();
+  story.fault(`a migration locks the table`);
+  story.wire('client', 'server', `30 × GET ${USERS}, one of them shown`);
+  const result = await burst(30, (n) => getUsers(n === 0 ? shownUrl : url, { attempts: 1, timeoutMs }));
+  story.wire('server', 'client', result.summary);
+  story.act('PostgreSQL', 'the migration is over');
+  return result;
+}
+
+export async function transferAtOnce({ story }: Stage, { url }: Served, timeoutMs: number): Promise<Burst> {
+  story.wire('client', 'server', `100 × POST ${TRANSFERS}, at the same time`);
+  const from = (n: number) => (n % 25) * 2 + 1;
+  const result = await burst(100, (n) =>
+    postTransfer(url, { from: from(n), to: from(n) + 1, amount: 1 }, { timeoutMs }),
+  );
+  story.wire('server', 'client', result.summary);
+  return result;
+}
+
+export async function refuseTransfers({ story }: Stage, { url }: Served, count: number): Promise<void> {
+  story.wire('client', 'server', `${count} × POST ${TRANSFERS} of more than there is`);
+  const { summary } = await burst(count, () => postTransfer(url, { from: 1, to: 2, amount: 1_000_000 }));
+  story.wire('server', 'client', summary);
+}
+
+export async function readOnce({ story }: Stage, { shownUrl }: Served, timeoutMs: number): Promise<string> {
+  const { outcomes } = await burst(1, () => getUsers(shownUrl, { attempts: 1, timeoutMs }));
+  const [outcome = ''] = outcomes.keys();
+  if (outcome === 'no answer') story.act('client', `no answer in ${timeoutMs} ms: gives up`);
+  return outcome;
+}
+
+export async function endIdle({ story }: Stage, bank: BankStage): Promise<number> {
+  const count = await bank.endBackends();
+  story.fault(`PostgreSQL ends the idle connections (${count}), as in a restart or a failover`);
+  return count;
+}
+
+export async function restart({ story }: Stage, bank: BankStage, { program }: Served): Promise<Served> {
+  story.act('server', 'is killed and started again');
+  await program.kill();
+  return bank.serve('naive-pool.ts');
+}
+
+export interface Outcomes {
+  locked: Burst;
+  transfers: Burst;
+  leaked: string;
+  ended: string;
+}
+
+export async function report(
+  { story }: Stage,
+  bank: BankStage,
+  part: string,
+  size: number,
+  outcomes: Outcomes,
+): Promise<void> {
+  const { locked, transfers, leaked, ended } = outcomes;
+  const connections = await bank.connectionsForAll();
+  story.measure(part, {
+    'table locked, 30 reads: told so': locked.outcomes.get('503') ?? 0,
+    '  no answer': locked.outcomes.get('no answer') ?? 0,
+    '100 transfers at once: done': transfers.outcomes.get('answered') ?? 0,
+    'a read after 20 refusals': leaked,
+    'idle connections ended': ended,
+    'connections for each replica': size,
+    [`  replicas that ${connections} connections allow`]: replicasAllowed(size, {
+      maxConnections: connections,
+      reserved: 0,
+    }),
+  });
+}

@@ -70,7 +70,8 @@ test('tells its user what an expired cursor has cost, and goes on', async () => 
   expect(resets).toEqual([expect.stringContaining('expired')]);
 });
 
-test('comes back to a server that is full, when that server asks it to', async () => {
+test('comes back to a server that is full, when that server asks it to', { timeout: 1_900 }, async () => {
+  // Its own first two delays would take two seconds or more.
   let asked = 0;
   await using server = await listen(
     createServer((_request, response) => {

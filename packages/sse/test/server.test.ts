@@ -82,8 +82,10 @@ test('204 for a client that has seen the market close: it stops asking', async (
   await using behind = await openStream(ticker.url, { headers: { 'Last-Event-ID': before.id } });
   expect((await behind.blocks.take(2))[1]).toContain('event: closed');
   await expect(behind.blocks.next()).rejects.toThrow('ended'); // the server ends it, so that nobody waits for more
-  const upToDate = await fetch(`${ticker.url}${PATH}`, { headers: { 'Last-Event-ID': last.id } });
-  expect(upToDate.status).toBe(204);
+  const request = { headers: { 'Last-Event-ID': last.id } };
+  expect((await fetch(`${ticker.url}${PATH}`, request)).status).toBe(204);
+  await using startedLater = await startTicker({ feed: ticker.feed });
+  expect((await fetch(`${startedLater.url}${PATH}`, request)).status, 'of a server that was not there').toBe(204);
 });
 
 test('says something even when there is nothing to say', async () => {

@@ -12,8 +12,8 @@ export async function startTicker(options: Partial<ServerOptions> & { retain?: n
   const stack = new AsyncDisposableStack();
   const log = createLog('sse-test');
   log.silent = true;
-  const feed = stack.use(new MemoryFeed<Quote>(options.retain ? { retain: options.retain } : {}));
-  const server = stack.use(await startServer({ feed, log, graceMs: 1_000, ...options }));
+  const feed = options.feed ?? stack.use(new MemoryFeed<Quote>(options.retain ? { retain: options.retain } : {}));
+  const server = stack.use(await startServer({ log, graceMs: 1_000, ...options, feed }));
   return {
     feed,
     server,

@@ -5,7 +5,7 @@
 
 /** A mistake in how the program was started. Its message is one line for the person who started it. */
 export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
+  override readonly name: string = 'ConfigError';
 }
 
 /** Reads an integer. @throws {ConfigError} when the value is not an integer within the bounds. */

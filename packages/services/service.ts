@@ -1,6 +1,7 @@
 /**
  * What every finder in this package answers with, and the one way in which it fails.
  */
+import { ConfigError } from '@patterns/kit/env';
 
 /** A server that answers. Disposing it ends what we started and leaves alone what was there before us. */
 export interface Service extends AsyncDisposable {
@@ -36,7 +37,7 @@ export type ServiceErrorCode =
   | 'start-failed';
 
 /** Its message is one line that says what to do next, with the exact command where there is one. */
-export class ServiceError extends Error {
+export class ServiceError extends ConfigError {
   override readonly name = 'ServiceError';
   readonly code: ServiceErrorCode;
 

@@ -13,7 +13,8 @@ await main(async (stack, signal) => {
     process.exitCode = 130;
   });
   const packages = readdirSync(`${root}packages`).filter((name) => existsSync(`${root}packages/${name}/test`));
-  const vitest = stack.use(startCommand('vitest', ['run', ...readArguments(packages)]));
+  // Not by its name: what pnpm puts on PATH would run it on the Node of the lockfile, and not on the one that runs us.
+  const vitest = stack.use(startCommand('node', ['node_modules/vitest/vitest.mjs', 'run', ...readArguments(packages)]));
   process.exitCode = await vitest.exitCode;
 });
 

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The repository's root, with a trailing slash. */
@@ -23,7 +23,8 @@ const STOP_GRACE_MS = 7_000;
  * without us; disposing sends SIGTERM, and SIGKILL after a deadline.
  */
 export function startCommand(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Command {
-  const PATH = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter);
+  // Our own Node first: whichever runs us runs what we start.
+  const PATH = [dirname(process.execPath), join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter);
   const child = spawn(program, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH, ...env } });
   const { promise: exitCode, resolve, reject } = Promise.withResolvers<number>();
   child.once('error', reject);

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { watch } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
-import { DEMO_FLAGS } from '@patterns/kit/demo';
+import { DEMO_FLAGS, FLAGS_HELP } from '@patterns/kit/demo';
 import { ConfigError } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
 import { createDatabase } from '@patterns/services/database';
@@ -16,10 +16,7 @@ import { findRedis } from '@patterns/services/redis';
 import { type Pattern, patternNamed, patterns } from './patterns.ts';
 
 const HELP = `usage: pnpm dev:<pattern> [--naive | --sound] [--keep]
-
-  --naive   only the half that fails
-  --sound   only the half that does not
-  --keep    leave the servers up at the end; a changed file of the pattern starts the demo again
+${FLAGS_HELP}
 
 patterns:`;
 

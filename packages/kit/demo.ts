@@ -3,6 +3,7 @@
  * table and the claims. The exit code says whether every claim held.
  */
 import { parseArgs } from 'node:util';
+import { ConfigError } from './env.ts';
 import { main } from './main.ts';
 import { Story } from './story.ts';
 
@@ -35,13 +36,19 @@ export const DEMO_FLAGS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
+export const FLAGS_HELP = `
+  --naive   only the half that fails
+  --sound   only the half that does not
+  --keep    leave the servers up at the end; a changed file of the pattern starts the demo again`;
+
 /** The entry point of a `demo.ts`: reads the flags, tells the story, sets the exit code. */
 export async function runDemo(demo: Demo): Promise<void> {
   await main(async (stack, signal) => {
     signal.addEventListener('abort', () => {
       process.exitCode = 130;
     });
-    const { values: flags } = parseArgs({ options: DEMO_FLAGS });
+    const flags = readFlags();
+    if (flags.help) return console.log(`usage: node demo.ts [--naive | --sound] [--keep]\n${FLAGS_HELP}`);
     const story = new Story(demo.actors);
     const halves = (['naive', 'sound'] as const).filter((half) => flags[half] || (!flags.naive && !flags.sound));
     for (const half of halves) {
@@ -55,6 +62,14 @@ export async function runDemo(demo: Demo): Promise<void> {
       await resources.disposeAsync();
     }
   });
+}
+
+function readFlags() {
+  try {
+    return parseArgs({ options: DEMO_FLAGS }).values;
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message}\n${FLAGS_HELP}`, { cause: error });
+  }
 }
 
 async function stayUp(signal: AbortSignal): Promise<void> {

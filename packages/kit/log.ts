@@ -29,7 +29,7 @@ export function createLog(service: string): Log {
 /** An Error has no enumerable fields: JSON would show `{}`. */
 function showErrors(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
-  return { ...value, message: value.message, stack: value.stack, cause: value.cause };
+  return { ...(value as object), message: value.message, stack: value.stack, cause: value.cause };
 }
 
 /** Logs each request once, when it is over: answered, or cut short, by the client as a rule (`aborted`). */

@@ -1,7 +1,7 @@
 /**
  * Reads HTTP/1.1 off the bytes that a proxy passes on, so that a demo can show the real wire and neither server nor client
- * needs a line of code for it. Just enough of a parser for our own demos: it follows Content-Length, and takes any other body
- * line by line, as it streams.
+ * needs a line of code for it. Just enough of a parser for our own demos: no HEAD (whose answer tells the length of a body
+ * that does not come), no trailers, no upgrade.
  */
 import type { Story } from './story.ts';
 
@@ -21,84 +21,101 @@ export type Direction = 'up' | 'down';
 
 /** Makes the options of a fault proxy that tells each message to the story, and counts the requests. */
 export function httpWire({ story, client, server, headers = [], body = shorten }: WireOptions) {
-  const readers = new Map<string, (text: string) => void>();
-  const read = (direction: Direction): ((text: string) => void) => {
+  const connections = new Map<number, Record<Direction, (text: string) => void>>();
+  const open = () => {
     const peer = typeof server === 'string' ? server : server();
-    const [from, to] = direction === 'up' ? [client, peer] : [peer, client];
-    const onHead = () => {
-      if (direction === 'up') wire.requests++;
-    };
-    return messageReader({
-      headers,
-      onHead,
-      tell: (text) => story.wire(from, to, text),
-      body: (line) => body(line, direction),
-    });
+    const read = (direction: Direction, from: string, to: string) =>
+      messageReader({
+        onHead(startLine, fields) {
+          if (direction === 'up') wire.requests++;
+          const shown = fields.filter((field) => headers.includes(fieldName(field)));
+          story.wire(from, to, [startLine.replace(/^HTTP\/1\.1 | HTTP\/1\.1$/, ''), ...shown].join('  '));
+        },
+        onBodyLine(line) {
+          const text = line && body(line, direction);
+          if (text) story.wire(from, to, text);
+        },
+      });
+    return { up: read('up', client, peer), down: read('down', peer, client) };
   };
   const wire = {
     requests: 0,
     onData(chunk: Buffer, { direction, connection }: { direction: Direction; connection: number }): void {
-      const key = `${direction}${connection}`;
-      const reader = readers.get(key) ?? read(direction);
-      readers.set(key, reader);
-      reader(chunk.toString('latin1'));
+      const readers = connections.get(connection) ?? open();
+      connections.set(connection, readers);
+      readers[direction](chunk.toString('latin1'));
     },
   };
   return wire;
 }
 
-interface Reader {
-  headers: readonly string[];
-  onHead: () => void;
-  tell: (text: string) => void;
-  body: (line: string) => string | undefined;
+interface Listener {
+  onHead: (startLine: string, fields: readonly string[]) => void;
+  onBodyLine: (line: string) => void;
 }
 
-function messageReader({ headers, onHead, tell, body }: Reader): (text: string) => void {
+/** Reads one direction of one connection, message after message. Takes the bytes as latin1: a character each. */
+function messageReader({ onHead, onBodyLine }: Listener): (text: string) => void {
   let buffered = '';
-  let head: string[] | undefined = [];
-  let remaining = 0; // of a body with a known length, in bytes
-  const tellBody = (text: string) => {
-    const shown = body(Buffer.from(text, 'latin1').toString());
-    if (shown !== undefined) tell(shown);
+  let head: string[] = [];
+  let body: Body = NO_BODY;
+
+  const tellBody = (bytes: string) => {
+    for (const line of Buffer.from(bytes, 'latin1').toString().split(/\r?\n/)) onBodyLine(line);
+  };
+  const readLine = (line: string) => {
+    if (body.until === 'close') tellBody(line);
+    else if (body.until === 'last chunk') {
+      if (line === '') return; // what ends a chunk
+      const bytes = Number.parseInt(line, 16);
+      body = bytes > 0 ? { ...body, bytes } : NO_BODY;
+    } else if (line !== '') head.push(line);
+    else if (head.length > 0) {
+      const [startLine, ...fields] = head as [string, ...string[]];
+      head = [];
+      onHead(startLine, fields);
+      body = bodyOf(startLine, fields.join('\n'));
+    }
   };
 
   return (text: string): void => {
     buffered += text;
     for (;;) {
-      if (!head && remaining > 0) {
-        if (buffered.length < remaining) return;
-        tellBody(buffered.slice(0, remaining));
-        buffered = buffered.slice(remaining);
-        remaining = 0;
-        head = [];
+      if (body.bytes > 0) {
+        if (buffered.length < body.bytes) return;
+        tellBody(buffered.slice(0, body.bytes));
+        buffered = buffered.slice(body.bytes);
+        body = { ...body, bytes: 0 };
       }
       const end = buffered.indexOf('\n');
       if (end === -1) return;
       const line = buffered.slice(0, end).replace(/\r$/, '');
       buffered = buffered.slice(end + 1);
-      if (!head) {
-        if (isStartLine(line)) head = [line];
-        else tellBody(line);
-      } else if (line !== '') {
-        head.push(line);
-      } else if (head.length > 0) {
-        onHead();
-        tell([startLine(head[0]!), ...head.slice(1).filter((field) => headers.includes(fieldName(field)))].join('  '));
-        remaining = Number(/^content-length: *(\d+)/im.exec(head.join('\n'))?.[1] ?? 0);
-        const streams = /^(transfer-encoding:|content-type: text\/event-stream)/im.test(head.join('\n'));
-        head = remaining > 0 || streams ? undefined : [];
-      }
+      readLine(line);
     }
   };
 }
 
-const isStartLine = (line: string) => /^(HTTP\/1\.1 \d|[A-Z]+ \S+ HTTP\/1\.1$)/.test(line);
-const startLine = (line: string) => line.replace(/^HTTP\/1\.1 | HTTP\/1\.1$/, '');
+/** What is left of a message's body: `bytes` of it, or of the chunk that is being read; and where it ends. */
+interface Body {
+  readonly bytes: number;
+  readonly until: 'length' | 'last chunk' | 'close';
+}
+
+const NO_BODY: Body = { bytes: 0, until: 'length' };
+
+/** In the order in which the specification decides [RFC 9112 §6.3]. */
+function bodyOf(startLine: string, fields: string): Body {
+  if (/^HTTP\/1\.1 (1|204|304)/.test(startLine)) return NO_BODY;
+  if (/^transfer-encoding:/im.test(fields)) return { bytes: 0, until: 'last chunk' };
+  const length = /^content-length: *(\d+)/im.exec(fields);
+  if (length) return { bytes: Number(length[1]), until: 'length' };
+  return startLine.startsWith('HTTP/') ? { bytes: 0, until: 'close' } : NO_BODY;
+}
+
 const fieldName = (field: string) => field.slice(0, field.indexOf(':')).toLowerCase();
 
-/** The default for a body: not the framing of chunks, not more than fits a terminal. */
-function shorten(line: string): string | undefined {
-  if (line === '' || /^[0-9a-f]+$/i.test(line)) return undefined;
+/** The default for a body: not more than fits a terminal. */
+function shorten(line: string): string {
   return line.length > 72 ? `${line.slice(0, 71)}…` : line;
 }

@@ -12,7 +12,7 @@ export interface DatabaseOptions extends Omit<PoolOptions, 'onIdleError'> {
   /** A check-out longer than this is reported with the place that made it. 3 s: longer than any statement may take. */
   longCheckoutMs?: number;
   /** What happened, for logs and metrics. */
-  observer?: PoolObserver;
+  observer?: Partial<PoolObserver>;
 }
 
 export interface PoolObserver {
@@ -50,8 +50,8 @@ export interface Database extends AsyncDisposable {
 }
 
 /** Opens a pool and its door. One per process: a pool per request or module would be many small pools, or no pool at all. */
-export function openDatabase({ longCheckoutMs = 3_000, observer, ...options }: DatabaseOptions): Database {
-  const pool = createPool({ ...options, onIdleError: (error) => observer?.idleError(error) });
+export function openDatabase({ longCheckoutMs = 3_000, observer = {}, ...options }: DatabaseOptions): Database {
+  const pool = createPool({ ...options, onIdleError: (error) => observer.idleError?.(error) });
   const holding = new AsyncLocalStorage<{ isHeld: boolean }>();
 
   async function acquire(): Promise<PoolClient> {
@@ -64,10 +64,10 @@ export function openDatabase({ longCheckoutMs = 3_000, observer, ...options }: D
       const error = isExhausted
         ? new PoolError('exhausted', `all ${pool.options.max} clients were in use for too long`, { cause })
         : new PoolError('unreachable', `no connection: ${cause.message}`, { cause });
-      observer?.failed(error);
+      observer.failed?.(error);
       throw error;
     });
-    observer?.acquired(performance.now() - startedAt);
+    observer.acquired?.(performance.now() - startedAt);
     return client;
   }
 
@@ -75,7 +75,7 @@ export function openDatabase({ longCheckoutMs = 3_000, observer, ...options }: D
   const withClient: Database['withClient'] = async (work) => {
     const takenAt = new Error('taken here'); // made before the first await, while the caller is on the stack
     const client = await acquire();
-    const checkIn = watchCheckout(takenAt, longCheckoutMs, (checkout) => observer?.longCheckout(checkout));
+    const checkIn = watchCheckout(takenAt, longCheckoutMs, (checkout) => observer.longCheckout?.(checkout));
     const hold = { isHeld: true };
     let failure: unknown;
     try {

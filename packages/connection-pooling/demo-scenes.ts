@@ -1,15 +1,16 @@
 /** The scenes that both halves of the demo play, each on the server that it is given; and the table at the end. */
 import type { Stage } from '@patterns/kit/demo';
+import { until } from '@patterns/kit/testing/until';
 import { type Burst, burst } from './burst.ts';
 import { getUsers, postTransfer } from './client.ts';
-import { type BankStage, CONNECTION_LIMIT, type Served } from './demo-stage.ts';
+import { type BankStage, MAX_CONNECTIONS, type Served } from './demo-stage.ts';
 import { TRANSFERS, USERS } from './protocol.ts';
 import { replicasAllowed } from './sizing.ts';
 
 export async function readAtOnce({ story }: Stage, bank: BankStage, part: string, { url }: Served): Promise<Burst> {
   story.wire('client', 'server', `200 × GET ${USERS}, at the same time`);
-  const { result, most } = await bank.mostBackends(burst(200, () => getUsers(url, { attempts: 1 })));
-  story.act('PostgreSQL', `${most} backends at most, of the ${CONNECTION_LIMIT} that are allowed`);
+  const { result, most } = await bank.mostBackends(burst(200, () => getUsers(url)));
+  story.act('PostgreSQL', `${most} backends at most, of ${MAX_CONNECTIONS}`);
   story.wire('server', 'client', result.summary);
   story.measure(part, {
     '200 at once: answered': result.outcomes.get('answered') ?? 0,
@@ -21,6 +22,51 @@ export async function readAtOnce({ story }: Stage, bank: BankStage, part: string
   return result;
 }
 
+/**
+ * Sends requests while the table is locked, until each has either been refused or got a connection, on which it waits. So
+ * who holds what does not depend on the speed of the machine. Then the table is free.
+ */
+async function whileLocked(
+  { story }: Stage,
+  bank: BankStage,
+  { what, count, size, call }: { what: string; count: number; size: number; call: (n: number) => Promise<unknown> },
+): Promise<{ result: Burst; connected: number }> {
+  await using lock = await bank.lockTable();
+  story.fault('a migration locks the table for a moment');
+  story.wire('client', 'server', `${count} × ${what}, at the same time`);
+  let refused = 0;
+  const reads = burst(count, (n) =>
+    call(n).catch((error: unknown) => {
+      refused++;
+      throw error;
+    }),
+  );
+  const connected = await until('every request waits for the table or has been refused', async () => {
+    const waiting = await bank.waiting();
+    return waiting === size || waiting + refused === count ? waiting : 0;
+  });
+  story.act('PostgreSQL', `${connected} backends wait for the table, which is free now`);
+  await lock[Symbol.asyncDispose]();
+  const result = await reads;
+  story.wire('server', 'client', result.summary);
+  return { result, connected };
+}
+
+/** More readers than the server has connections. */
+export async function readAtLimit(stage: Stage, bank: BankStage, part: string, { url, size }: Served): Promise<Burst> {
+  const { result, connected } = await whileLocked(stage, bank, {
+    what: `GET ${USERS}`,
+    count: 80,
+    size,
+    call: () => getUsers(url),
+  });
+  stage.story.measure(part, {
+    '80 at once, table locked: connected': connected,
+    '  refused at the limit': result.outcomes.get('500') ?? 0,
+  });
+  return result;
+}
+
 export async function readLockedTable(
   { story }: Stage,
   bank: BankStage,
@@ -28,7 +74,7 @@ export async function readLockedTable(
   timeoutMs: number,
 ): Promise<Burst> {
   await using _lock = await bank.lockTable();
-  story.fault(`a migration locks the table`);
+  story.fault(`another migration locks the table, and takes its time`);
   story.wire('client', 'server', `30 × GET ${USERS}, one of them shown`);
   const result = await burst(30, (n) => getUsers(n === 0 ? shownUrl : url, { attempts: 1, timeoutMs }));
   story.wire('server', 'client', result.summary);
@@ -36,14 +82,16 @@ export async function readLockedTable(
   return result;
 }
 
-export async function transferAtOnce({ story }: Stage, { url }: Served, timeoutMs: number): Promise<Burst> {
-  story.wire('client', 'server', `100 × POST ${TRANSFERS}, at the same time`);
+/** Fifty transfers, of which as many hold a client as there are. */
+export async function transferAtOnce(
+  stage: Stage,
+  bank: BankStage,
+  { url, size }: Served,
+  timeoutMs: number,
+): Promise<Burst> {
   const from = (n: number) => (n % 25) * 2 + 1;
-  const result = await burst(100, (n) =>
-    postTransfer(url, { from: from(n), to: from(n) + 1, amount: 1 }, { timeoutMs }),
-  );
-  story.wire('server', 'client', result.summary);
-  return result;
+  const call = (n: number) => postTransfer(url, { from: from(n), to: from(n) + 1, amount: 1 }, { timeoutMs });
+  return (await whileLocked(stage, bank, { what: `POST ${TRANSFERS}`, count: 50, size, call })).result;
 }
 
 export async function refuseTransfers({ story }: Stage, { url }: Served, count: number): Promise<void> {
@@ -65,10 +113,10 @@ export async function endIdle({ story }: Stage, bank: BankStage): Promise<number
   return count;
 }
 
-export async function restart({ story }: Stage, bank: BankStage, { program }: Served): Promise<Served> {
+export async function restart({ story }: Stage, bank: BankStage, { program, size }: Served): Promise<Served> {
   story.act('server', 'is killed and started again');
   await program.kill();
-  return bank.serve('naive-pool.ts');
+  return bank.serve('naive-pool.ts', size);
 }
 
 export interface Outcomes {
@@ -88,9 +136,9 @@ export async function report(
   const { locked, transfers, leaked, ended } = outcomes;
   const connections = await bank.connectionsForAll();
   story.measure(part, {
-    'table locked, 30 reads: told so': locked.outcomes.get('503') ?? 0,
+    '30 at once, locked for long: told so': locked.outcomes.get('503') ?? 0,
     '  no answer': locked.outcomes.get('no answer') ?? 0,
-    '100 transfers at once: done': transfers.outcomes.get('answered') ?? 0,
+    '50 transfers at once: done': transfers.outcomes.get('answered') ?? 0,
     'a read after 20 refusals': leaked,
     'idle connections ended': ended,
     'connections for each replica': size,

@@ -1,20 +1,22 @@
 /**
- * The stage of the demo: a bank in the database that DATABASE_URL names, a role that may open 40 connections, servers that
- * log in as that role, and a PostgreSQL that can be looked at and meddled with.
+ * The stage of the demo: a PostgreSQL that lets 50 connections in, a bank in it, servers that log in as a role that may do
+ * what the bank needs, and an administrator who looks on and meddles.
  *
- * The limit stands for the server's `max_connections`, which is everybody's: were the demo to fill it up, it would lock out
- * whoever else uses that server. To who is refused, both are the same (SQLSTATE 53300). The role is dropped at the end.
+ * It is always a PostgreSQL of the demo's own. A burst that fills a server up to its limit would lock out whoever else uses
+ * that server, and the demo has no business to do that to the one that DATABASE_URL names.
  */
 import { randomBytes } from 'node:crypto';
 import type { Stage } from '@patterns/kit/demo';
-import { envUrl } from '@patterns/kit/env';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { type ChildProgram, startProcess } from '@patterns/kit/testing/processes';
 import { httpWire } from '@patterns/kit/wire';
+import { createDatabase } from '@patterns/services/database';
+import { startPostgres } from '@patterns/services/start-postgres';
 import pg from 'pg';
 import { createTables } from './bank.ts';
 
-export const CONNECTION_LIMIT = 40;
+/** Of these, PostgreSQL keeps 3 for superusers: the administrator gets in even when the bank has taken all the others. */
+export const MAX_CONNECTIONS = 50;
 
 export interface Served {
   readonly program: ChildProgram;
@@ -22,15 +24,16 @@ export interface Served {
   readonly url: string;
   /** Past the tap that prints each message. */
   readonly shownUrl: string;
+  /** The connections that it opens at most. */
+  readonly size: number;
 }
 
 export type BankStage = Awaited<ReturnType<typeof openStage>>;
 
 export async function openStage({ story, signal, use }: Stage) {
-  const databaseUrl = envUrl('DATABASE_URL', {
-    protocols: ['postgres:', 'postgresql:'],
-    hint: 'start it with pnpm dev',
-  });
+  const postgres = use(await startPostgres({ signal, settings: { max_connections: String(MAX_CONNECTIONS) } }));
+  story.act('PostgreSQL', `runs on 127.0.0.1:${postgres.port}, with max_connections = ${MAX_CONNECTIONS}`);
+  const { url: databaseUrl } = use(await createDatabase(postgres.url, 'bank'));
   const connect = async () => {
     const client = new pg.Client({ connectionString: databaseUrl });
     client.on('error', () => {}); // the query that it broke rejects
@@ -41,7 +44,7 @@ export async function openStage({ story, signal, use }: Stage) {
   await createTables(databaseUrl);
   const admin = await connect();
   const migration = await connect();
-  const role = await createRole(admin, use);
+  const role = await createRole(admin);
   const roleUrl = new URL(databaseUrl);
   roleUrl.username = role.name;
   roleUrl.password = role.password;
@@ -55,8 +58,8 @@ export async function openStage({ story, signal, use }: Stage) {
   };
 
   return {
-    /** Starts one of the servers, under the name `server`. */
-    async serve(file: string, env: Record<string, string> = {}): Promise<Served> {
+    /** Starts one of the servers, under the name `server`. `size`: the connections that it opens at most. */
+    async serve(file: string, size: number, env: Record<string, string> = {}): Promise<Served> {
       const program = startProcess(new URL(file, import.meta.url), {
         env: { DATABASE_URL: roleUrl.href, LOG_LEVEL: 'error', ...env },
         signal,
@@ -65,7 +68,7 @@ export async function openStage({ story, signal, use }: Stage) {
       const url = await program.url();
       const wire = httpWire({ story, client: 'client', server: 'server', headers: ['retry-after'] });
       const tap = use(await startFaultProxy(url, wire));
-      return { program, url, shownUrl: tap.url };
+      return { program, url, shownUrl: tap.url, size };
     },
     /** The most backends that pg_stat_activity shows while `work` goes on. */
     async mostBackends<T>(work: Promise<T>): Promise<{ result: T; most: number }> {
@@ -77,12 +80,20 @@ export async function openStage({ story, signal, use }: Stage) {
       while (!isOver) most = Math.max(most, await backends());
       return { result: await over, most };
     },
+    /** Backends that wait for the table now. */
+    async waiting(): Promise<number> {
+      const { rowCount } = await admin.query(
+        `select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'`,
+        [role.name],
+      );
+      return rowCount ?? 0;
+    },
     /** What a migration does that changes the table: until it ends, nobody reads from it or writes to it. */
     async lockTable(): Promise<AsyncDisposable> {
       await migration.query('begin; lock table pooling.users in access exclusive mode');
       return {
         async [Symbol.asyncDispose]() {
-          await migration.query('rollback');
+          await migration.query('rollback'); // safe to call twice
         },
       };
     },
@@ -105,19 +116,12 @@ export async function openStage({ story, signal, use }: Stage) {
   };
 }
 
-/** A role that may do what the bank needs and no more. What it owns and holds goes with it. */
-async function createRole(admin: pg.Client, use: Stage['use']) {
-  const name = `patterns_pooling_${randomBytes(4).toString('hex')}`;
+/** A role that may do what the bank needs and no more. */
+async function createRole(admin: pg.Client) {
+  const name = `bank_${randomBytes(4).toString('hex')}`;
   const password = randomBytes(12).toString('hex');
-  // Queued on the same connection behind whatever is under way: even when this stops half-way, nothing is left.
-  const drop = async () => {
-    await admin.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1', [name]);
-    const { rowCount } = await admin.query('select from pg_roles where rolname = $1', [name]);
-    if (rowCount) await admin.query(`drop owned by ${name}; drop role ${name}`);
-  };
-  use({ [Symbol.asyncDispose]: drop });
   await admin.query(`
-    create role ${name} login password '${password}' connection limit ${CONNECTION_LIMIT};
+    create role ${name} login password '${password}';
     grant usage on schema pooling to ${name};
     grant select, update on pooling.users to ${name};
     grant select, insert on pooling.transfers to ${name};

@@ -6,6 +6,7 @@
  * (`requireRedis`, testing.ts) are reported as skipped; with REQUIRE_EXTRAS=1 the run fails instead.
  */
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { createDatabase } from './database.ts';
@@ -64,7 +65,17 @@ export default async function setup(root: TestProject): Promise<() => Promise<vo
     project.provide('databaseUrl', database ? database.url : '');
   }
   const untilTeardown = owned.move();
+  disposeOnSignal(untilTeardown);
   return () => untilTeardown.disposeAsync();
+}
+
+/** Vitest answers ^C by leaving at once, without a teardown: on a server that was there before us, our data would stay. */
+function disposeOnSignal(stack: AsyncDisposableStack): void {
+  const dispose = (signal: 'SIGINT' | 'SIGTERM') => {
+    // ^C comes from the terminal, and again, as SIGTERM, from whoever started us: once is enough.
+    if (!stack.disposed) void stack.disposeAsync().finally(() => process.exit(128 + constants.signals[signal]));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(signal).on(signal, dispose);
 }
 
 /** Not so a server that the environment names and that does not answer: that is a mistake, not a lack. */

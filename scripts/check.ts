@@ -13,7 +13,7 @@ const start: Command = ['node', 'scripts/start.mjs'];
 const checks: { what: string; check: Command | (() => string[]) }[] = [
   { what: 'types', check: ['tsc'] },
   { what: 'lint and format', check: ['biome', 'check', '--error-on-warnings'] },
-  { what: 'promises', check: ['oxlint', '--type-aware'] },
+  { what: 'lint with types', check: ['oxlint', '--type-aware'] },
   { what: 'chapters', check: [...start, 'docs-sync', '--check'] },
   { what: 'completeness', check: () => findGaps(root) },
   { what: 'tests', check: [...start, 'test'] },

@@ -18,6 +18,9 @@ import { createTables } from './bank.ts';
 /** Of these, PostgreSQL keeps 3 for superusers: the administrator gets in even when the bank has taken all the others. */
 export const MAX_CONNECTIONS = 50;
 
+/** Ten times what a server needs to start: the machine may be busy with other things. */
+const START_MS = 30_000;
+
 export interface Served {
   readonly program: ChildProgram;
   /** Straight to the server: for bursts, of which the demo prints one line. */
@@ -65,7 +68,7 @@ export async function openStage({ story, signal, use }: Stage) {
         signal,
       });
       use(program);
-      const url = await program.url();
+      const url = await program.url(START_MS);
       const wire = httpWire({ story, client: 'client', server: 'server', headers: ['retry-after'] });
       const tap = use(await startFaultProxy(url, wire));
       return { program, url, shownUrl: tap.url, size };

@@ -12,7 +12,6 @@ import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
-import { traceRequests } from '@patterns/kit/trace';
 import express from 'express';
 import { listUsers, openBank, transfer } from './bank.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
@@ -48,7 +47,7 @@ export async function startServer({
   const database = opened.use(openDatabase({ ...poolOptions, url: databaseUrl, observer: metrics.observer }));
 
   const app = express().disable('x-powered-by');
-  app.use(traceRequests, logRequests(log));
+  app.use(logRequests(log));
 
   // #region routes
   app.get(protocol.USERS, async (_request, response) => {

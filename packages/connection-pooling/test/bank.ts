@@ -72,7 +72,7 @@ export async function withPool(options: Omit<DatabaseOptions, 'url'> & { url?: s
 }
 
 export const quiet = createLog('test');
-quiet.level = 'error';
+quiet.silent = true;
 
 /** A bank and a server on it. */
 export async function withServer(options: Partial<ServerOptions> = {}) {

@@ -5,14 +5,19 @@ import { expect, test } from 'vitest';
 import { postTransfer } from '../client.ts';
 import { openBank } from './bank.ts';
 
+/** Ten times what a server needs to start: the machine may be busy with other things. */
+const START_MS = 30_000;
+
 const server = (env: Record<string, string | undefined>) =>
   startProcess(new URL('../server.ts', import.meta.url), { env: { LOG_LEVEL: 'error', ...env } });
 
 requirePostgres()('as processes', () => {
-  test('on SIGTERM what is in flight finishes, nothing new is accepted, and the pool ends last', async () => {
+  test('on SIGTERM what is in flight finishes, nothing new is accepted, and the pool ends last', {
+    timeout: 60_000,
+  }, async () => {
     await using bank = await openBank();
     await using program = server({ DATABASE_URL: bank.url });
-    const url = await program.url();
+    const url = await program.url(START_MS);
     await using lock = await bank.lockUsers();
     const transfer = postTransfer(url, { from: 1, to: 2, amount: 500 });
     await until('it waits for the lock', bank.waitingForLock);
@@ -29,9 +34,9 @@ requirePostgres()('as processes', () => {
     expect(await bank.backends()).toEqual([]);
   });
 
-  test('a server run by hand brings its own database', async () => {
+  test('a server run by hand brings its own database', { timeout: 60_000 }, async () => {
     await using program = server({ DATABASE_URL: undefined });
-    const url = await program.url();
+    const url = await program.url(START_MS);
     await using client = startProcess(new URL('../client.ts', import.meta.url), { args: [url] });
     expect(await client.exited, client.output()).toMatchObject({ code: 0 });
     expect(client.lines.items).toEqual([
@@ -41,7 +46,7 @@ requirePostgres()('as processes', () => {
     ]);
   });
 
-  test('the demo shows what it claims', { timeout: 90_000 }, async () => {
+  test('the demo shows what it claims', { timeout: 120_000 }, async () => {
     await using demo = startProcess(new URL('../demo.ts', import.meta.url));
     const { code } = await demo.exited;
     expect(code, demo.output()).toBe(0);

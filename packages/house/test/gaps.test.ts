@@ -128,7 +128,7 @@ test.each([
 
 test('a file that is too long, unless it is a test', async () => {
   await using repo = await repository();
-  await repo.append('packages/sse/test/demo.test.ts', '\n'.repeat(200));
+  await repo.append('packages/sse/test/demo.test.ts', 'a();\n'.repeat(200));
   await repo.write('packages/sse/demo.ts', 'a();\n'.repeat(160));
   expect(repo.gaps()).toEqual([]);
   await repo.append('packages/sse/demo.ts', 'a();\n');
@@ -148,7 +148,7 @@ test('a test where Vitest does not look, a script of no pattern', async () => {
 test('a pattern may import what it stands on, and only the composition another pattern', async () => {
   await using repo = await repository();
   await repo.append('packages/sse/naive.ts', "import '@patterns/feed/feed';\nimport '@patterns/services/redis';\n");
-  await repo.write('packages/microservices/package.json', manifest('microservices'));
+  await repo.write('packages/microservices/package.json', manifest('microservices', { pattern: {} }));
   await repo.write('packages/microservices/gateway.ts', "import '@patterns/sse/server';\n");
-  expect(repo.gaps()).toEqual([]);
+  expect(repo.gaps().filter((gap) => gap.includes('imports'))).toEqual([]);
 });

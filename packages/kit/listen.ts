@@ -53,12 +53,14 @@ export async function listen(
     if (request.httpVersionMajor !== 1) return;
     if (closing.signal.aborted) response.setHeader('Connection', 'close');
     answering.add(response);
-    response.once('close', () => {
-      answering.delete(response);
-      // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
-      if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
-    });
+    response.on('close', answered);
   });
+  // One function for all: a closure for each would be kept as long as its response, and some last for hours.
+  function answered(this: ServerResponse): void {
+    answering.delete(this);
+    // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
+    if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
+  }
 
   server.listen(port, host);
   await once(server, 'listening').catch((error) => {

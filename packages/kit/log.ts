@@ -2,7 +2,7 @@
  * Structured logs: one JSON object a line on stderr, and one line a request.
  * Headers, bodies and query strings are never logged: that is where the secrets are (CWE-532).
  */
-import type { RequestHandler } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import winston from 'winston';
 import { ConfigError } from './env.ts';
 import { traceOf } from './trace.ts';
@@ -32,13 +32,17 @@ function showErrors(_key: string, value: unknown): unknown {
   return { ...(value as object), message: value.message, stack: value.stack, cause: value.cause };
 }
 
-/** Logs each request once, when it is over: answered, or cut short, by the client as a rule (`aborted`). */
-export function logRequests(log: Log): RequestHandler {
-  return (request, response, next) => {
+/** Logs each request once, when it is over: answered, or cut short, by the client as a rule (`aborted`). Middleware for Express, or called as it is. */
+export function logRequests(log: Log) {
+  return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
     // winston formats a line before its transports drop it: as costly as writing it.
-    if (!log.isInfoEnabled()) return next();
+    if (!log.isInfoEnabled()) {
+      next();
+      return;
+    }
     const startedAt = performance.now();
-    const { method, path } = request;
+    const { method } = request;
+    const path = request.url?.split('?', 1)[0]; // now: Express shortens the URL for the routers inside
     // `close` of the response, not of the request: a request closes as soon as its body is read.
     response.once('close', () => {
       log.info('request', {

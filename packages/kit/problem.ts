@@ -2,8 +2,8 @@
  * Errors over HTTP, as `application/problem+json` [RFC 9457].
  * What the caller did wrong is said field by field; what went wrong inside is logged and not told.
  */
-import { STATUS_CODES } from 'node:http';
-import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Log } from './log.ts';
 import { traceOf } from './trace.ts';
 
@@ -38,7 +38,7 @@ export class HttpProblem extends Error {
 const OF_THE_ANSWER_THAT_FAILED = ['Cache-Control', 'Content-Encoding', 'Content-Language', 'ETag', 'Last-Modified'];
 
 /** Sends a problem. The body's status is the status line's, always [RFC 9457 §3.1.2]. */
-export function sendProblem(response: Response, { status, options }: HttpProblem): void {
+export function sendProblem(response: ServerResponse, { status, options }: HttpProblem): void {
   const { detail, errors, headers } = options;
   for (const name of OF_THE_ANSWER_THAT_FAILED) response.removeHeader(name);
   // No `type`: it then is "about:blank", and the title is the status's own phrase [RFC 9457 §4.2.1].
@@ -67,15 +67,18 @@ export function methodNotAllowed(allow: string): RequestHandler {
 
 /** Express's error handler, registered last. */
 export function problemHandler(log: Log): ErrorRequestHandler {
-  return (error, _request, response, _next) => {
-    const problem = asProblem(error);
-    if (problem.status >= 500 && !(error instanceof HttpProblem)) {
-      log.error('unexpected', { error, traceId: traceOf(response).traceId });
-    }
-    // Too late for another status: a cut connection tells the client that what it has is not the whole.
-    if (response.headersSent) response.destroy();
-    else sendProblem(response, problem);
-  };
+  return (error, _request, response, _next) => answerError(log, response, error);
+}
+
+/** Answers a request whose handling threw: what was unexpected is logged, and not told. */
+export function answerError(log: Log, response: ServerResponse, error: unknown): void {
+  const problem = asProblem(error);
+  if (problem.status >= 500 && !(error instanceof HttpProblem)) {
+    log.error('unexpected', { error, traceId: traceOf(response).traceId });
+  }
+  // Too late for another status: a cut connection tells the client that what it has is not the whole.
+  if (response.headersSent) response.destroy();
+  else sendProblem(response, problem);
 }
 
 function asProblem(error: unknown): HttpProblem {

@@ -8,7 +8,7 @@
  * mistake. A malformed header is treated as absent: the trace starts anew here.
  */
 import { randomBytes } from 'node:crypto';
-import type { RequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
 
 export interface Trace {
   /** 32 hexadecimal digits, the same in every hop. */
@@ -38,14 +38,14 @@ export function toTraceparent({ traceId, spanId, sampled }: Trace): string {
   return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`;
 }
 
-/** Express: continues or starts the trace of each request; `traceOf(response)` reads it. */
-export const traceRequests: RequestHandler = (request, response, next) => {
-  response.locals.trace = continueTrace(request.get('traceparent'));
-  next();
-};
+const traces = new WeakMap<ServerResponse, Trace>();
 
-/** The trace of the request that this response answers. Needs `traceRequests` before it. */
-export function traceOf(response: Response): Trace {
-  response.locals.trace ??= continueTrace(undefined);
-  return response.locals.trace as Trace;
+/** The trace of the request that this response answers: begun when it is first asked for. */
+export function traceOf(response: ServerResponse): Trace {
+  let trace = traces.get(response);
+  if (!trace) {
+    trace = continueTrace(response.req.headers.traceparent as string | undefined);
+    traces.set(response, trace);
+  }
+  return trace;
 }

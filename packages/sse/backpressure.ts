@@ -18,7 +18,10 @@ export class Streams {
     const stream = new EventStream(response, this);
     this.open.add(stream);
     // The response's `close`, which also comes when the client has gone; the request's comes as soon as its body is read.
-    response.once('close', () => this.open.delete(stream));
+    response.on('close', () => {
+      this.open.delete(stream);
+      stream.closed.abort();
+    });
     return stream;
   }
 
@@ -45,6 +48,8 @@ export class Streams {
 /** One response, open until the client leaves or the server ends it. */
 export class EventStream {
   readonly response: ServerResponse;
+  /** Aborts when the stream is over, whoever ended it. */
+  readonly closed = new AbortController();
   readonly #streams: Streams;
   #text = '';
 

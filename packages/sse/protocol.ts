@@ -12,6 +12,7 @@
  * Two more event types: `reset` (what the cursor points at is no longer kept: some prices are lost to you, here is the oldest
  * that is left) and `closed` (the market is closed; whoever asks again is answered 204).
  */
+import type { IncomingMessage } from 'node:http';
 import { isCursor } from '@patterns/feed/cursor';
 import type { FeedEvent } from '@patterns/feed/feed';
 import { HttpProblem } from '@patterns/kit/problem';
@@ -87,13 +88,20 @@ export function decodeQuote(message: {
  *
  * @throws {HttpProblem} 400 when it is not a cursor.
  */
-export function readCursor(lastEventId: string | undefined, after: unknown): string | undefined {
-  const [field, cursor] = lastEventId ? ['Last-Event-ID', lastEventId] : ['after', after];
-  if (cursor === undefined || cursor === '') return undefined;
+export function readCursor(lastEventId: string | string[] | undefined, url: string | undefined): string | undefined {
+  const [field, cursor] = lastEventId ? ['Last-Event-ID', lastEventId] : ['after', parameters(url).get('after')];
+  if (!cursor) return undefined;
   if (typeof cursor === 'string' && isCursor(cursor)) return cursor;
   throw new HttpProblem(400, {
     detail: 'the cursor is malformed',
-    errors: [{ field: field as string, expected: 'the id of an event of this stream, such as 1795212000000-0' }],
+    errors: [{ field, expected: 'the id of an event of this stream, such as 1795212000000-0' }],
   });
 }
 // #endregion
+
+/** Whether a request asks for the stream. */
+export function isStreamRequest({ method, url }: IncomingMessage): boolean {
+  return method === 'GET' && url?.split('?', 1)[0] === PATH;
+}
+
+const parameters = (url = '') => new URLSearchParams(url.split('?')[1]);

@@ -5,17 +5,16 @@
  * that comes back says which one it saw last, and any server on the same feed goes on from there. A stream ends when the
  * client leaves, the market closes, the server stops, or the reader is too slow.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { type Feed, FeedError, type FeedErrorCode, type FeedEvent, NOW, OLDEST } from '@patterns/feed/feed';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
-import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
-import { traceRequests } from '@patterns/kit/trace';
+import { answerError, HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
 import express from 'express';
-import { Streams } from './backpressure.ts';
+import { type EventStream, Streams } from './backpressure.ts';
 import { openTicker } from './exchange.ts';
 import { watchMarket } from './market.ts';
 import { createMetrics } from './metrics.ts';
@@ -64,55 +63,65 @@ export async function startServer({
   const stopping = new AbortController();
   const isOverFor = await watchMarket(feed, stopping.signal, log);
 
-  const app = express().disable('x-powered-by');
-  app.use(traceRequests, logRequests(log));
-
-  // A HEAD would otherwise be answered by the stream's own handler, without a body, and never end.
-  app.head(protocol.PATH, (_request, response) => response.set(protocol.STREAM_HEADERS).end());
   // #region stream
-  app.get(protocol.PATH, async (request, response) => {
-    const after = protocol.readCursor(request.get('Last-Event-ID'), request.query.after);
-    if (isOverFor(after)) return void response.status(204).end(); // tells a client to stop reconnecting [HTML §9.2.3]
+  function stream({ url, headers }: IncomingMessage, response: ServerResponse): void {
+    const after = protocol.readCursor(headers['last-event-id'], url);
+    if (isOverFor(after)) return void response.writeHead(204).end(); // tells a client to stop reconnecting [HTML §9.2.3]
     if (streams.open.size >= maxStreams || listening.closing.aborted) {
       metrics.refused.inc();
       throw new HttpProblem(503, { detail: 'too many streams are open', headers: { 'Retry-After': '5' } });
     }
     response.writeHead(200, protocol.STREAM_HEADERS);
     const stream = streams.add(response);
-    const left = new AbortController();
-    response.once('close', () => left.abort());
     stream.send(retry());
+    metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
+    follow(stream, after ?? NOW);
+  }
 
+  function follow(stream: EventStream, after: string): void {
+    const { closed, response } = stream;
     const send = (event: FeedEvent<protocol.Quote>) => {
       const drained = stream.send(frameOf(event));
       if (event.data.type === 'closed') stream.end();
       return drained;
     };
-    const follow = (cursor: string) => feed.follow({ after: cursor, signal: left.signal, maxPending }, send);
-    metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
-    try {
-      await follow(after ?? NOW).catch((error) => {
-        if (!isFeedError(error, 'cursor-expired')) throw error;
+    feed.follow({ after, signal: closed.signal, maxPending }, send).catch((error) => {
+      if (isFeedError(error, 'cursor-expired')) {
         metrics.connects.inc({ kind: 'expired' });
         stream.send(protocol.encodeReset('your cursor has expired: prices before the next one are lost to you'));
-        return follow(OLDEST);
-      });
-    } catch (error) {
-      if (!isFeedError(error, 'follower-too-slow')) throw error;
-      metrics.cutOff.inc();
-      response.destroy(); // it comes back with its cursor, and reads on from the log
-    }
-  });
+        follow(stream, OLDEST);
+      } else if (isFeedError(error, 'follower-too-slow')) {
+        metrics.cutOff.inc();
+        response.destroy(); // it comes back with its cursor, and reads on from the log
+      } else {
+        answerError(log, response, error);
+      }
+    });
+  }
   // #endregion
-  app.all(protocol.PATH, methodNotAllowed('GET, HEAD'));
 
+  const app = express().disable('x-powered-by');
+  app.head(protocol.PATH, (_request, response) => response.set(protocol.STREAM_HEADERS).end());
+  app.all(protocol.PATH, methodNotAllowed('GET, HEAD'));
   app.get('/', (_request, response) => response.sendFile(fileURLToPath(new URL('page.html', import.meta.url))));
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   app.use(notFound, problemHandler(log));
 
-  const listening = await listen(createServer(app), { port, graceMs });
+  const logRequest = logRequests(log);
+  const server = createServer((request, response) => {
+    logRequest(request, response, () => {
+      // A stream does not go through Express: what Express keeps of a request (2 KB) would live as long as the stream.
+      if (!protocol.isStreamRequest(request)) return app(request, response);
+      try {
+        stream(request, response);
+      } catch (error) {
+        answerError(log, response, error);
+      }
+    });
+  });
+  const listening = await listen(server, { port, graceMs });
   const heartbeat = setInterval(() => {
     for (const stream of streams.open) stream.send(protocol.HEARTBEAT);
   }, heartbeatMs);

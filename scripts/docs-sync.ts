@@ -31,11 +31,7 @@ await main(async (_stack, signal) => {
   for (const file of wanted) await sync(file, { all, check, signal });
 });
 
-interface SyncOptions {
-  all: boolean;
-  check: boolean;
-  signal: AbortSignal;
-}
+type SyncOptions = { all: boolean; check: boolean; signal: AbortSignal };
 
 async function sync(file: string, { all, check, signal }: SyncOptions): Promise<void> {
   const name = packageOf(file);
@@ -53,7 +49,8 @@ async function sync(file: string, { all, check, signal }: SyncOptions): Promise<
   };
   for (const { line, message } of problems) report(line, message);
   if (check) {
-    for (const { line, kind, argument } of drifted) report(line, `${kind} ${argument} has drifted: ${TO_SYNC}`);
+    for (const { line, kind, argument } of drifted)
+      report(line, `${[kind, argument].join(' ').trim()} has drifted: ${TO_SYNC}`);
   } else if (markdown !== before) {
     await writeFile(root + file, markdown);
     console.log(`${file}: ${drifted.map(({ kind, line }) => `${kind} in line ${line}`).join(', ') || 'spacing'}`);

@@ -57,7 +57,7 @@ const sharedBudget = new RetryBudget();
 export async function call(
   url: URL,
   request: Request,
-  { signal, deadlineMs = 10_000, attemptMs = 3_000, maxAttempts = 4, budget = sharedBudget, traceparent }: CallOptions,
+  { signal, deadlineMs = 10_000, attemptMs = 5_000, maxAttempts = 4, budget = sharedBudget, traceparent }: CallOptions,
 ): Promise<Answer> {
   const startedAt = performance.now();
   const leftMs = () => deadlineMs - (performance.now() - startedAt);

@@ -11,7 +11,6 @@ import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
-import { traceRequests } from '@patterns/kit/trace';
 import { findPostgres } from '@patterns/services/postgres';
 import express from 'express';
 import { admitAtMost } from './admission.ts';
@@ -77,7 +76,7 @@ export async function startServer({
   const readiness = createReadiness(noticeMs);
 
   const app = express().disable('x-powered-by').disable('etag');
-  app.use(traceRequests, logRequests(log), oneHost);
+  app.use(logRequests(log), oneHost);
 
   // #region menu
   app.get(MENU_PATH, answersJson, (request, response) => sendRepresentation(request, response, menu.all));

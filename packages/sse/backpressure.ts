@@ -4,7 +4,7 @@
  * Frames that become pending for a stream in one pass of the event loop leave in one write. A write is a system call and
  * costs the same for one event as for twenty, so under load the cost per event falls by itself, and no timer delays it.
  *
- * When the socket is full, `send` says so with a promise. The feed then holds the events back: a backlog is read at the
+ * When the socket is full, the listener answers the feed with a promise. The feed then holds the events back: a backlog is read at the
  * reader's own pace, and of the live events a bounded number waits, after which the feed gives the follower up.
  */
 import type { ServerResponse } from 'node:http';
@@ -59,11 +59,16 @@ export class EventStream {
   }
 
   // #region send
-  /** Sends text with whatever else comes up in this pass of the event loop. A promise: the reader is behind, wait for it. */
-  send(text: string): Promise<void> | undefined {
+  /** Sends text together with whatever else comes up in this pass of the event loop. */
+  send(text: string): void {
     if (this.#text === '') this.#streams.schedule(this);
     this.#text += text;
-    return this.response.writableNeedDrain ? this.#drained() : undefined;
+  }
+
+  /** A promise when the reader is behind: send no more until it resolves. */
+  drained(): Promise<void> | undefined {
+    if (!this.response.writableNeedDrain) return undefined;
+    return new Promise((resolve) => this.response.once('drain', resolve).once('close', resolve));
   }
   // #endregion
 
@@ -77,9 +82,5 @@ export class EventStream {
     this.#text += text;
     this.flush();
     this.response.end();
-  }
-
-  #drained(): Promise<void> {
-    return new Promise((resolve) => this.response.once('drain', resolve).once('close', resolve));
   }
 }

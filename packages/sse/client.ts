@@ -136,7 +136,7 @@ function decode(message: EventSourceMessage): FeedEvent<Quote> {
 if (import.meta.main) {
   await main(async (_stack, signal) => {
     const url = process.argv[2];
-    if (!url) return void console.log('usage: node client.ts <url of a server>   (start one with: node server.ts)');
+    if (!url) return console.log('usage: node client.ts <url of a server>   (start one with: node server.ts)');
     const onReset = (detail: string) => console.log(`reset: ${detail}`);
     for await (const { id, topic, at, data } of subscribe(url, { after: process.argv[3], signal, onReset })) {
       if (data.type === 'price')

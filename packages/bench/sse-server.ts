@@ -2,7 +2,7 @@
  * The server process of the sse benchmark: `node sse-server.ts <contestant>`. It also makes the events, because their
  * making costs all contestants the same, and a third process would want a third core.
  *
- * All send the same 200 bytes. An event's price is the moment of its making, so that the receiver can tell the latency.
+ * All send the same 200 bytes. An event's price is the moment when it was due, so that the receiver can tell the latency.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,7 +20,7 @@ export type Contestant = 'ours' | 'ours, feed in Redis' | 'bare node:http' | 'be
 interface Contending {
   url: string;
   streams(): number;
-  publish(n: number, price: number): void | Promise<unknown>;
+  publish(n: number, price: number): unknown;
 }
 
 /** Long enough for a frame of 200 bytes. */
@@ -81,23 +81,20 @@ let n = 0;
 
 /**
  * Offers `rate` events a second, each in a callback of its own, as from so many senders, and makes up for what it is late:
- * then several fall into one pass of the event loop. A server that cannot keep up publishes fewer.
+ * then several fall into one pass of the event loop. A server that cannot keep up publishes fewer. An event's time is the
+ * moment when it was due, so that what it has waited here is part of its latency.
  */
 async function publish({ rate, durationMs }: { rate: number; durationMs: number }): Promise<number> {
   const startedAt = performance.now();
-  const elapsed = () => performance.now() - startedAt;
-  const before = n;
-  const appended: unknown[] = [];
-  while (elapsed() < durationMs) {
-    const due = (elapsed() * rate) / 1_000;
-    while (n - before <= due && elapsed() < durationMs) {
-      appended.push(contending.publish(++n, performance.timeOrigin + performance.now()));
-      await new Promise<void>(process.nextTick);
-    }
-    await delay(Math.max(0, ((n - before) * 1_000) / rate - elapsed()));
+  const published: unknown[] = [];
+  while (performance.now() - startedAt < durationMs) {
+    const dueAt = startedAt + (published.length * 1_000) / rate;
+    if (dueAt > performance.now()) await delay(dueAt - performance.now());
+    else await new Promise<void>((resolve) => process.nextTick(resolve));
+    published.push(contending.publish(++n, performance.timeOrigin + dueAt));
   }
-  await Promise.all(appended);
-  return n - before;
+  await Promise.all(published);
+  return published.length;
 }
 
 const handlers = {

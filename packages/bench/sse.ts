@@ -52,13 +52,13 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
   signal?.throwIfAborted();
 
   const tables: Table[] = (['slow', 'fast'] as const).map((pace) => ({
-    title: `${SIZES[size].subscribers} subscribers, ${RATES[pace]} events a second, 200 bytes each`,
+    title: `${SIZES[size].subscribers.toLocaleString('en')} subscribers, ${RATES[pace].toLocaleString('en')} events a second, 200 bytes each`,
     columns: Object.values(PER_RATE),
     rows: names.map((name) => ({
       name,
       cells: (Object.keys(PER_RATE) as (keyof typeof PER_RATE)[]).map((figure) => rounds.of(name, `${pace} ${figure}`)),
     })),
-    note: `Offered: ${RATES[pace] * SIZES[size].subscribers} deliveries a second, each event by a callback of its own. Who stays below is saturated, and its events wait before they are sent: that is not in its latency.`,
+    note: `Offered: ${(RATES[pace] * SIZES[size].subscribers).toLocaleString('en')} deliveries a second, each event by a callback of its own. Who delivers fewer is saturated: its events wait before they are sent, longer and longer, and its latency says for how long the run lasted.`,
   }));
   tables.push({
     title: 'Idle streams',

@@ -45,10 +45,4 @@ requirePostgres()('as processes', () => {
       'User 1: 9500   User 2: 10500',
     ]);
   });
-
-  test('the demo shows what it claims', { timeout: 120_000 }, async () => {
-    await using demo = startProcess(new URL('../demo.ts', import.meta.url));
-    const { code } = await demo.exited;
-    expect(code, demo.output()).toBe(0);
-  });
 });

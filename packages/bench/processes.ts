@@ -42,7 +42,7 @@ export function startChild<H extends Handlers>(
     waiting.delete(id);
   });
   child.on('exit', (code, signal) => {
-    for (const { reject } of []) (reject as any)(new Error(`${file.pathname} ended with ${signal ?? code}`));
+    for (const { reject } of waiting.values()) reject(new Error(`${file.pathname} ended with ${signal ?? code}`));
   });
   return {
     ask(question, argument) {

@@ -5,6 +5,7 @@ import {
   type ClientHttp2Session,
   connect,
   createServer as createHttp2Server,
+  type Http2ServerResponse,
   type ServerHttp2Stream,
 } from 'node:http2';
 import { expect, test } from 'vitest';
@@ -79,6 +80,16 @@ async function startHttp2(graceMs: number) {
   };
 }
 
+/** What Node warns of while `act` runs: nothing else says that a header was dropped. */
+async function warnings(act: () => Promise<void>): Promise<string[]> {
+  const heard: string[] = [];
+  const hear = (warning: Error) => heard.push(warning.message);
+  process.on('warning', hear);
+  await act();
+  process.off('warning', hear);
+  return heard;
+}
+
 /** Asks for a stream. Resolves, when that stream is over, with what came, and whether it came to its end. */
 async function ask(session: ClientHttp2Session): Promise<{ text: string; ended: boolean }> {
   const stream = session.request({ ':path': '/' }).setEncoding('utf8');
@@ -114,6 +125,23 @@ test('an HTTP/2 stream in flight finishes after the GOAWAY', async () => {
   stream.end('whole');
   await within('close', 10_000, closed);
   expect(await answer).toEqual({ text: 'half whole', ended: true });
+});
+
+test('an HTTP/2 request in flight is not given a Connection header, which HTTP/2 forbids [RFC 9113 §8.2.2]', async () => {
+  await using _leaks = noLeaks();
+  const asked = Promise.withResolvers<Http2ServerResponse>();
+  const server = createHttp2Server((_request, response) => asked.resolve(response));
+  await using listening = await listen(server, { graceMs: NEVER_MS });
+  const session = connect(listening.url);
+  const answer = ask(session);
+  const response = await asked.promise;
+  const heard = await warnings(async () => {
+    const closed = listening.close();
+    response.end('whole');
+    await within('close', 10_000, closed);
+  });
+  expect(heard).toEqual([]);
+  expect(await answer).toEqual({ text: 'whole', ended: true });
 });
 
 test('an endless HTTP/2 stream is cut at the deadline, and not before', async () => {

@@ -159,8 +159,9 @@ test('closing twice is closing once, while it lasts and afterwards', async () =>
   await using client = await dial(server.url, GET);
   const response = await server.asked;
   const [first, second] = [server.close(), server.close()];
+  expect(second).toBe(first);
   response.end('finished');
-  await Promise.all([first, second, server[Symbol.asyncDispose]()]);
+  await Promise.all([first, server[Symbol.asyncDispose]()]);
   await client.closed;
   await closeAtOnce(server);
 });

@@ -65,6 +65,7 @@ test('what cannot be released does not keep the rest from it, and ends with 1', 
   await using child = await start('stay', 'release-fails');
   expect(await child.kill('SIGTERM')).toEqual({ code: 1, signal: null });
   expect(child.output()).toContain('cannot release');
+  expect(child.output(), 'a crash').not.toContain('Node.js v');
   expect(child.lines.items.at(-1)).toBe('released the first');
 });
 

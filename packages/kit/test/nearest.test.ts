@@ -9,6 +9,7 @@ test.each([
   ['see', 'sse'], // changed
   ['sses', 'sse'], // added
   ['poling', 'polling'], // dropped
+  ['poll', 'polling'], // three of seven, and no more
   ['longpolling', 'long-polling'], // as near to `polling` as four letters
   ['request-reponse', 'request-response'],
   ['connectionpool', 'connection-pooling'],

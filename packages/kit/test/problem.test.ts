@@ -96,6 +96,13 @@ test('headers of the answer that failed do not stay with the problem; others do'
   expect([...headers.keys()]).not.toContain('content-encoding');
 });
 
+test('without Express it is the same', async () => {
+  const { body } = await problem('/bare?token=hunter2');
+  expect(body).toEqual({ title: 'Internal Server Error', status: 500 });
+  const { traceId } = await api.request('/bare');
+  await api.logged.find('the error', (line) => line.message === 'unexpected' && line.traceId === traceId);
+});
+
 test('an error after the head was sent cuts the connection: half an answer is not taken for a whole', async () => {
   const response = await fetch(`${api.url}/late`);
   expect(response.status).toBe(200);

@@ -68,7 +68,7 @@ Content-Length: 2
 42`,
 };
 
-for (const bytesAtOnce of [Number.MAX_VALUE, 7, 1]) {
+for (const bytesAtOnce of [1_000, 7, 1]) {
   test(`messages one after the other on a connection, ${bytesAtOnce} bytes at once`, () => {
     const { told, requests } = read(KEEP_ALIVE, { headers: ['location', 'etag'] }, bytesAtOnce);
     expect(told).toEqual([
@@ -117,7 +117,7 @@ test('a long line is shortened to fit a terminal', () => {
 
 test('the demo says what is shown of a body', () => {
   const body = (line: string, direction: string) => (line.includes('secret') ? undefined : `${direction} ${line}`);
-  const down = 'HTTP/1.1 200 OK\nContent-Length: 13\n\nsecret\nshown';
+  const down = 'HTTP/1.1 200 OK\nContent-Length: 15\n\nsecret\n\nshown';
   expect(read({ down }, { body }).told).toEqual(['server > client: 200 OK', 'server > client: down shown']);
 });
 

@@ -24,7 +24,7 @@ interface Contending {
 }
 
 /** Long enough for a frame of 200 bytes. */
-const SYMBOL = 'ACME'.padEnd(40, '.');
+const SYMBOL = 'ACME'.padEnd(88, '.');
 
 const contestants: Record<Contestant, () => Promise<Contending>> = {
   ours: () => ours(new MemoryFeed()),

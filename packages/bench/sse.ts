@@ -4,37 +4,21 @@
  * The figure that counts is processor time per delivery: on two cores that a server shares with its load generator, rates
  * and latencies say as much about the one as about the other.
  */
-import { until } from '@patterns/kit/testing/until';
 import { redisKeyspace } from '@patterns/services/keyspace';
 import { findRedis } from '@patterns/services/redis';
 import { ServiceError } from '@patterns/services/service';
-import { startChild } from './processes.ts';
 import { describeMachine, type Results, type Table, type Target, versionsOf } from './results.ts';
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
-import type { SseLoad } from './sse-load.ts';
-import type { Contestant, SseServer } from './sse-server.ts';
+import { measure, PER_RATE, RATES } from './sse-measure.ts';
+import type { Contestant } from './sse-server.ts';
+
+type Figure = keyof Awaited<ReturnType<typeof measure>>;
 
 const SIZES = {
   full: { rounds: 5, subscribers: 1_000, slowMs: 5_000, fastMs: 3_000, warmUpMs: 500 },
   quick: { rounds: 3, subscribers: 1_000, slowMs: 1_000, fastMs: 700, warmUpMs: 200 },
   tiny: { rounds: 1, subscribers: 60, slowMs: 200, fastMs: 100, warmUpMs: 20 },
 };
-
-/** Events a second. */
-const RATES = { slow: 10, fast: 1_000 } as const;
-type Pace = keyof typeof RATES;
-
-const PER_RATE = {
-  cpuMicros: 'server CPU per delivery, µs',
-  deliveries: 'deliveries per second',
-  p50Ms: 'p50, ms',
-  p99Ms: 'p99, ms',
-  bytes: 'bytes per delivery',
-  lost: 'lost',
-  serverBusy: 'server busy, %',
-  loadBusy: 'load generator busy, %',
-} as const;
-type Figure = `${Pace} ${keyof typeof PER_RATE}` | 'idleKb';
 
 /** Reports what `ours` reached beside its peers. */
 export async function run(options: BenchOptions = {}): Promise<Results> {
@@ -113,65 +97,6 @@ function targets({ of, ratio }: Rounds<Contestant, Figure>): Target[] {
       atMost: 1.2,
     },
   ];
-}
-
-/** One contestant, from its start to its end. */
-async function measure(name: Contestant, size: (typeof SIZES)['full'], env: Record<string, string>) {
-  await using server = startChild<SseServer>(new URL('sse-server.ts', import.meta.url), { args: [name], env });
-  await using load = startChild<SseLoad>(new URL('sse-load.ts', import.meta.url));
-  const url = await server.ask('url', undefined);
-  const open = async (count: number) => {
-    await load.ask('open', { url, count });
-    await until(`${count} streams`, async () => (await server.ask('streams', undefined)) === count);
-  };
-
-  // What the first streams cost once is not the price of a stream.
-  await open(size.subscribers / 4);
-  await load.ask('close', undefined);
-  await until('no stream', async () => (await server.ask('streams', undefined)) === 0);
-  const before = await server.ask('usage', { collect: true });
-  await open(size.subscribers);
-  const after = await server.ask('usage', { collect: true });
-
-  async function pace(rate: number, durationMs: number) {
-    await load.ask('reset', undefined);
-    const [server0, load0] = [
-      await server.ask('usage', { collect: false }),
-      await load.ask('usage', { collect: false }),
-    ];
-    const startedAt = performance.now();
-    const events = await server.ask('publish', { rate, durationMs });
-    const received = await load.ask('received', { events });
-    const micros = (performance.now() - startedAt) * 1_000;
-    const [server1, load1] = [
-      await server.ask('usage', { collect: false }),
-      await load.ask('usage', { collect: false }),
-    ];
-    const { deliveries } = received;
-    return {
-      cpuMicros: (server1.cpuMicros - server0.cpuMicros) / deliveries,
-      deliveries: deliveries / (micros / 1e6),
-      p50Ms: received.p50Ms,
-      p99Ms: received.p99Ms,
-      bytes: received.bytes / deliveries,
-      lost: received.lost,
-      serverBusy: ((server1.cpuMicros - server0.cpuMicros) / micros) * 100,
-      loadBusy: ((load1.cpuMicros - load0.cpuMicros) / micros) * 100,
-    };
-  }
-  await pace(RATES.fast, size.warmUpMs);
-  const slow = await pace(RATES.slow, size.slowMs);
-  const fast = await pace(RATES.fast, size.fastMs);
-  return {
-    idleKb: (after.residentBytes - before.residentBytes) / size.subscribers / 1_000,
-    ...prefixed('slow', slow),
-    ...prefixed('fast', fast),
-  };
-}
-
-function prefixed<P extends string, K extends string>(prefix: P, figures: Record<K, number>) {
-  const entries = Object.entries(figures).map(([name, value]) => [`${prefix} ${name}`, value]);
-  return Object.fromEntries(entries) as Record<`${P} ${K}`, number>;
 }
 
 /** A key in a Redis, if one can be had. */

@@ -1,0 +1,80 @@
+/** One contestant of the sse benchmark, from its start to its end: idle streams, then a few events, then many. */
+import { until } from '@patterns/kit/testing/until';
+import { startChild } from './processes.ts';
+import type { SseLoad } from './sse-load.ts';
+import type { Contestant, SseServer } from './sse-server.ts';
+
+/** Events a second. */
+export const RATES = { slow: 10, fast: 1_000 } as const;
+
+/** What is measured at each rate, as it is called in a table. */
+export const PER_RATE = {
+  cpuMicros: 'server CPU per delivery, µs',
+  deliveries: 'deliveries per second',
+  p50Ms: 'p50, ms',
+  p99Ms: 'p99, ms',
+  bytes: 'bytes per delivery',
+  lost: 'lost',
+  serverBusy: 'server busy, %',
+  loadBusy: 'load generator busy, %',
+} as const;
+type Figures = Record<keyof typeof PER_RATE, number>;
+
+export interface Size {
+  subscribers: number;
+  warmUpMs: number;
+  /** How long events are published at each rate. */
+  slowMs: number;
+  fastMs: number;
+}
+
+/** Starts the contestant and its subscribers as processes of their own, and ends them. */
+export async function measure(name: Contestant, size: Size, env: Record<string, string>) {
+  await using server = startChild<SseServer>(new URL('sse-server.ts', import.meta.url), { args: [name], env });
+  await using load = startChild<SseLoad>(new URL('sse-load.ts', import.meta.url));
+  const url = await server.ask('url', undefined);
+  const open = async (count: number) => {
+    await load.ask('open', { url, count });
+    await until(`${count} streams`, async () => (await server.ask('streams', undefined)) === count);
+  };
+
+  // What the first streams cost once is not the price of a stream.
+  await open(size.subscribers / 4);
+  await load.ask('close', undefined);
+  await until('no stream', async () => (await server.ask('streams', undefined)) === 0);
+  const before = await server.ask('usage', { collect: true });
+  await open(size.subscribers);
+  const after = await server.ask('usage', { collect: true });
+
+  const usage = () => Promise.all([server.ask('usage', { collect: false }), load.ask('usage', { collect: false })]);
+  async function pace(rate: number, durationMs: number): Promise<Figures> {
+    await load.ask('reset', undefined);
+    const [server0, load0] = await usage();
+    const startedAt = performance.now();
+    const events = await server.ask('publish', { rate, durationMs });
+    const received = await load.ask('received', { events });
+    const micros = (performance.now() - startedAt) * 1_000;
+    const [server1, load1] = await usage();
+    const { deliveries } = received;
+    return {
+      cpuMicros: (server1.cpuMicros - server0.cpuMicros) / deliveries,
+      deliveries: deliveries / (micros / 1e6),
+      p50Ms: received.p50Ms,
+      p99Ms: received.p99Ms,
+      bytes: received.bytes / deliveries,
+      lost: received.lost,
+      serverBusy: ((server1.cpuMicros - server0.cpuMicros) / micros) * 100,
+      loadBusy: ((load1.cpuMicros - load0.cpuMicros) / micros) * 100,
+    };
+  }
+  await pace(RATES.fast, size.warmUpMs);
+  const slow = prefixed('slow', await pace(RATES.slow, size.slowMs));
+  const fast = prefixed('fast', await pace(RATES.fast, size.fastMs));
+  return { idleKb: (after.residentBytes - before.residentBytes) / size.subscribers / 1_000, ...slow, ...fast };
+}
+
+/** Figures of both rates beside each other: `slow p99Ms`, `fast p99Ms`. */
+function prefixed<P extends string>(prefix: P, figures: Figures) {
+  const entries = Object.entries(figures).map(([name, value]) => [`${prefix} ${name}`, value]);
+  return Object.fromEntries(entries) as Record<`${P} ${keyof Figures}`, number>;
+}

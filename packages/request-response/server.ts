@@ -67,8 +67,7 @@ export async function startServer({
   graceMs,
 }: ServerOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
-  // Two connections more than orders at a time: one to cancel with, one for the menu.
-  const size = maxConcurrent + 2;
+  const size = maxConcurrent + 2; // one more to cancel with, and one for the menu
   const pool = opened.adopt(await openDatabase(databaseUrl, { size, statementMs }), (pool) => pool.end());
   await sweepKeys(pool);
   const menu = await Menu.open(pool);
@@ -89,27 +88,22 @@ export async function startServer({
   app.all([MENU_PATH, `${MENU_PATH}/:id`], methodNotAllowed('GET, HEAD'));
 
   // #region orders
-  app.post(
-    ORDERS_PATH,
-    answersJson,
-    takesJson,
-    express.json({ limit: LIMITS.bodyBytes }),
-    async (request, response) => {
-      const key = readKey(request.get('Idempotency-Key'));
-      const order = parseOrder(request.body);
-      const answer = await admit(() =>
-        transaction(pool, whenLeft(response), (client) =>
-          once(client, { scope: `POST ${ORDERS_PATH}`, key, payload: order }, async () => {
-            const placed = await placeOrder(client, order, kitchenMs);
-            return { status: 201, location: `${ORDERS_PATH}/${placed.id}`, body: JSON.stringify(placed) };
-          }),
-        ),
-      );
-      response.status(answer.status).set({ Location: answer.location, 'Content-Type': JSON_TYPE });
-      if (answer.isReplay) response.set('Idempotent-Replayed', 'true');
-      response.end(answer.body);
-    },
-  );
+  const jsonBody = express.json({ limit: LIMITS.bodyBytes });
+  app.post(ORDERS_PATH, answersJson, takesJson, jsonBody, async (request, response) => {
+    const key = readKey(request.get('Idempotency-Key'));
+    const order = parseOrder(request.body);
+    const answer = await admit(() =>
+      transaction(pool, whenLeft(response), (client) =>
+        once(client, { scope: `POST ${ORDERS_PATH}`, key, payload: order }, async () => {
+          const placed = await placeOrder(client, order, kitchenMs);
+          return { status: 201, location: `${ORDERS_PATH}/${placed.id}`, body: JSON.stringify(placed) };
+        }),
+      ),
+    );
+    response.status(answer.status).set({ Location: answer.location, 'Content-Type': JSON_TYPE });
+    if (answer.isReplay) response.set('Idempotent-Replayed', 'true');
+    response.end(answer.body);
+  });
   // #endregion
   app.all(ORDERS_PATH, methodNotAllowed('POST'));
 
@@ -140,18 +134,10 @@ export async function startServer({
 
 if (import.meta.main) {
   await main(async (stack, signal) => {
-    const database = stack.use(await findPostgres({ progress: console.log, signal }));
+    const { url: databaseUrl } = stack.use(await findPostgres({ progress: console.log, signal }));
     const kitchenMs = envInteger('KITCHEN_MS', 0);
-    const noticeMs = envInteger('NOTICE_MS', 1_000);
-    const server = stack.use(
-      await startServer({
-        databaseUrl: database.url,
-        port: envPort(),
-        kitchenMs,
-        statementMs: kitchenMs + 5_000,
-        noticeMs,
-      }),
-    );
+    const times = { kitchenMs, statementMs: kitchenMs + 5_000, noticeMs: envInteger('NOTICE_MS', 1_000) };
+    const server = stack.use(await startServer({ databaseUrl, port: envPort(), ...times }));
     console.log(`listening on ${server.url}`);
     console.log(`in another terminal: curl -i ${server.url}${MENU_PATH}`);
     console.log(`                 or: node client.ts ${server.url}`);

@@ -48,7 +48,7 @@ requirePostgres()('the pool’s options', () => {
     const work = use.database.withClient((client) => client.query('select pg_sleep(60)'));
     await expect(work).rejects.toMatchObject({ code: '57014' }); // query_canceled
     const active = await use.bank.query(
-      `select from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'`,
+      `select from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active' and datname = current_database()`,
     );
     expect(active).toEqual([]);
   });

@@ -20,11 +20,14 @@ ${FLAGS_HELP}
 
 patterns:`;
 
+/** An editor's one save is several changes. */
+const ONE_SAVE_MS = 500;
+
 await main(async (stack, signal) => {
   const { name, flags } = readArguments();
   if (name === undefined || flags.includes('--help')) return console.log(help());
   const pattern = patternNamed(name);
-  console.log(`${styleText('bold', pattern.name)}: ${pattern.question}\n`);
+  console.log(`${styleText('bold', pattern.name)}: ${pattern.question}${pattern.needs.length > 0 ? '\n' : ''}`);
 
   const env = { ...process.env, ...(await findServices(pattern, stack, signal)) };
   const run = () =>
@@ -38,10 +41,13 @@ await main(async (stack, signal) => {
     );
   let demo = run();
   if (flags.includes('--keep')) {
+    let startedAt = 0;
     for await (const _change of watch(pattern.folder, { recursive: true, signal })) {
+      if (performance.now() - startedAt < ONE_SAVE_MS) continue;
       await demo[Symbol.asyncDispose]();
       console.log(`\n${styleText('bold', 'a file has changed')}: once more\n`);
       demo = run();
+      startedAt = performance.now();
     }
   }
   process.exitCode = await demo.exitCode;

@@ -86,7 +86,6 @@ export async function call(
 }
 // #endregion
 
-// #region send
 /** One attempt, with its body read to the end: a body that nobody reads keeps its connection from being used again. */
 async function send(url: URL, request: Request, limitMs: number, signal?: AbortSignal): Promise<Answer | CallError> {
   const late = AbortSignal.timeout(Math.ceil(limitMs));
@@ -104,7 +103,6 @@ async function send(url: URL, request: Request, limitMs: number, signal?: AbortS
     return new CallError('network', `${url.origin} cannot be reached, or hung up`, { cause });
   }
 }
-// #endregion
 
 const isSuccess = (status: number) => status >= 200 && status < 300;
 

@@ -23,7 +23,6 @@ export interface VersionedMenu {
   readonly etag: string | null;
 }
 
-// #region functions
 /**
  * Reads the menu. Given the one we have, asks only whether it still holds, and returns the same when it does.
  * @throws {CallError}
@@ -58,7 +57,6 @@ export async function getOrder(url: string, id: string, options: CallOptions = {
   const at = new URL(`${ORDERS_PATH}/${encodeURIComponent(id)}`, url);
   return read(await call(at, { method: 'GET', headers: ACCEPT }, options), parsePlacedOrder);
 }
-// #endregion
 
 function read<T>({ text }: Answer, parse: (body: unknown) => T): T {
   try {

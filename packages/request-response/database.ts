@@ -42,7 +42,7 @@ const RETRY_AFTER_SECONDS = '2';
 
 /**
  * Opens a pool of at most `size` connections and sees to the tables.
- * @param statementMs after which PostgreSQL itself ends a statement: a server must not wait for ever either.
+ * @param statementMs after which PostgreSQL ends a statement: a server must not wait for ever either. 0: it may.
  */
 export async function openDatabase(url: string, { size, statementMs }: { size: number; statementMs: number }) {
   const pool = new pg.Pool({
@@ -50,6 +50,7 @@ export async function openDatabase(url: string, { size, statementMs }: { size: n
     max: size,
     connectionTimeoutMillis: 2_000, // for a free connection, or a new one; beyond, 503
     statement_timeout: statementMs,
+    query_timeout: statementMs && statementMs + 1_000, // our own watch, should nothing be heard from PostgreSQL at all
   });
   // A connection that breaks emits an error nobody awaits, and without a listener that ends the process. Idle ones are the
   // pool's to tell, those in use their own.
@@ -93,9 +94,10 @@ export async function transaction<T>(
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch(() => (isSpoilt = true));
+    // A connection on which an answer is still awaited is closed as it is, and PostgreSQL rolls back.
+    isSpoilt ||= isSilence(error) || !(await client.query('rollback').catch(() => undefined));
     if (signal.aborted) throw signal.reason;
-    throw (error as { code?: string }).code === QUERY_CANCELED ? unavailable('the kitchen is too slow', error) : error;
+    throw isSilence(error) || isStatementTimeout(error) ? unavailable('the kitchen is too slow', error) : error;
   } finally {
     signal.removeEventListener('abort', cancel);
     // A cancellation that comes late would hit whoever uses this connection next: it is closed instead of given back.
@@ -104,8 +106,8 @@ export async function transaction<T>(
 }
 // #endregion
 
-/** What statement_timeout ends a statement with. */
-const QUERY_CANCELED = '57014';
+const isStatementTimeout = (error: unknown) => (error as { code?: string }).code === '57014'; // query_canceled
+const isSilence = (error: unknown) => (error as Error).message === 'Query read timeout'; // pg has no code for it
 
 function unavailable(detail: string, cause: unknown): HttpProblem {
   return new HttpProblem(503, { detail, cause, headers: { 'Retry-After': RETRY_AFTER_SECONDS } });

@@ -47,7 +47,6 @@ export class Menu {
   }
 }
 
-// #region represent
 /** Encodes a resource. Its validator is a hash of its bytes: strong, and the same on every server that has this version. */
 function represent(resource: unknown): Representation {
   const body = JSON.stringify(resource); // as a string: Node sends it with the head in one write, a Buffer in two pieces
@@ -64,4 +63,3 @@ function represent(resource: unknown): Representation {
     body,
   };
 }
-// #endregion

@@ -40,7 +40,6 @@ export interface PlacedOrder extends Order {
   readonly placedAt: string;
 }
 
-// #region parse-order
 /**
  * Reads the body of an order and says everything that is wrong with it, not only the first.
  * @throws {HttpProblem} 400, each error with a JSON pointer into the body [RFC 6901].
@@ -68,9 +67,7 @@ export function parseOrder(body: unknown): Order {
   const ordered = lines as Order['items'];
   return { table: table as number, items: ordered.map(({ dish, quantity }) => ({ dish, quantity })) };
 }
-// #endregion
 
-// #region key
 /**
  * Reads the field `Idempotency-Key`: a string in quotes [draft-ietf-httpapi-idempotency-key-header §2.1]. The bare form, which
  * most clients send, is taken as well.
@@ -85,7 +82,6 @@ export function readKey(field: string | undefined): string {
     errors: [{ field: 'Idempotency-Key', expected: `a string in quotes, such as a UUID, of at most 128 characters` }],
   });
 }
-// #endregion
 
 /** @throws {TypeError} when it is not a menu. Fields that we do not know are no error: a server may learn. */
 export function parseMenu(body: unknown): Menu {

@@ -40,7 +40,6 @@ export function retryAfterMs(field: string | null, now = Date.now()): number {
 }
 // #endregion
 
-// #region budget
 /**
  * Bounds the retries of a whole process to a share of its calls. Three retries a call would turn an overload into four times
  * the load; with a budget it is at most a tenth more, however many calls fail.
@@ -69,4 +68,3 @@ export class RetryBudget {
     return true;
   }
 }
-// #endregion

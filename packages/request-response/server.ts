@@ -77,14 +77,12 @@ export async function startServer({
   const app = express().disable('x-powered-by').disable('etag');
   app.use(logRequests(log), oneHost);
 
-  // #region menu
   app.get(MENU_PATH, answersJson, (request, response) => sendRepresentation(request, response, menu.all));
   app.get(`${MENU_PATH}/:id`, answersJson, (request, response) => {
     const dish = menu.dish(request.params.id as string);
     if (!dish) throw new HttpProblem(404, { detail: 'not on the menu' });
     sendRepresentation(request, response, dish);
   });
-  // #endregion
   app.all([MENU_PATH, `${MENU_PATH}/:id`], methodNotAllowed('GET, HEAD'));
 
   // #region orders

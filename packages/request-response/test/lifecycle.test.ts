@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
 import { requirePostgres } from '@patterns/services/testing';
 import { expect, test } from 'vitest';
+import { startServer } from '../server.ts';
 import { PIZZA, post, startRestaurant, startServerProcess } from './restaurant.ts';
 
 const FOR_EVER = { kitchenMs: 60_000, statementMs: 0, graceMs: 0 };
@@ -49,6 +51,19 @@ requirePostgres()('the server', () => {
     const response = await post(restaurant.url);
     expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '2']);
     expect(await restaurant.orders()).toBe(0);
+  });
+
+  test('answers 503 when the database has gone silent, and not never', async () => {
+    await using restaurant = await startRestaurant();
+    await using line = await startFaultProxy(restaurant.databaseUrl);
+    await using server = await startServer({ databaseUrl: line.url, log: restaurant.log, statementMs: 100 });
+    expect((await post(server.url)).status).toBe(201);
+    line.stall();
+    const response = await post(server.url);
+    expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '2']);
+    line.cut();
+    line.flow();
+    expect((await post(server.url)).status).toBe(201);
   });
 
   test('outlives the loss of its database connections', async () => {

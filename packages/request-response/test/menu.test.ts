@@ -62,6 +62,7 @@ test.each([
   ['"v1"', true],
   ['W/"v1"', true],
   ['"v0", "v1"', true],
+  ['W/"v1", "v0"', true],
   ['"a,b", W/"v1"', true],
   ['*', true],
   ['"v2"', false],

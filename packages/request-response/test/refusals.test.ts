@@ -114,11 +114,12 @@ requirePostgres()('a refusal says what would have been right', () => {
     expect(await raw(restaurant.url, `GET /menu HTTP/1.1\r\n${host}${close}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
   });
 
-  test('408 for who sends a request too slowly', async () => {
-    await using restaurant = await startRestaurant({ headersMs: 100, requestMs: 200 });
+  test('408 for who sends the head of a request too slowly, or its body', async () => {
+    await using restaurant = await startRestaurant({ headersMs: 100, requestMs: 60_000 });
     const head = 'POST /orders HTTP/1.1\r\nHost: a\r\n';
     expect(await raw(restaurant.url, head)).toMatch(/^HTTP\/1.1 408 /);
+    await using other = await startRestaurant({ headersMs: 100, requestMs: 100 });
     const body = `${head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`;
-    expect(await raw(restaurant.url, body)).toMatch(/^HTTP\/1.1 408 /);
+    expect(await raw(other.url, body)).toMatch(/^HTTP\/1.1 408 /);
   });
 });

@@ -35,15 +35,19 @@ requirePostgres()('the server', () => {
     await until('there is room again', async () => (await fetch(nowhere)).status === 404);
   });
 
-  test('stops the statement in PostgreSQL when the client leaves, and writes nothing', async () => {
+  test('stops the statement in PostgreSQL when the client leaves, writes nothing, and gives up that connection', async () => {
     await using restaurant = await startRestaurant(FOR_EVER);
+    const sessions = `select array_agg(pid) as pids from pg_stat_activity where datname = current_database()\n      and query like 'select pg_sleep%'`;
     const leaving = new AbortController();
     const left = post(restaurant.url, PIZZA, { signal: leaving.signal }).catch(() => 'left');
     await until('it is in the kitchen', restaurant.cooking);
+    const { pids } = (await restaurant.query(sessions)).rows[0] as { pids: number[] };
     leaving.abort();
     expect(await left).toBe('left');
     await until('the kitchen has stopped', async () => (await restaurant.cooking()) === 0);
     expect([await restaurant.orders(), await restaurant.keys()]).toEqual([0, 0]);
+    const its = `select from pg_stat_activity where pid in (${pids.join()})`;
+    await until('its connection is closed', async () => (await restaurant.query(its)).rowCount === 0);
   });
 
   test('answers 503 when a statement takes longer than it may', async () => {

@@ -4,8 +4,8 @@
  * Frames that become pending for a stream in one pass of the event loop leave in one write. A write is a system call and
  * costs the same for one event as for twenty, so under load the cost per event falls by itself, and no timer delays it.
  *
- * When the socket is full, the listener answers the feed with a promise. The feed then holds the events back: a backlog is read at the
- * reader's own pace, and of the live events a bounded number waits, after which the feed gives the follower up.
+ * When the socket is full, the listener answers the feed with a promise. The feed then holds the events back: a backlog is
+ * read at the reader's own pace, and of the live events a bounded number waits, after which the feed gives the follower up.
  */
 import type { ServerResponse } from 'node:http';
 
@@ -13,6 +13,7 @@ import type { ServerResponse } from 'node:http';
 export class Streams {
   readonly open = new Set<EventStream>();
   #pending: EventStream[] = [];
+  #joined = { pending: '', text: '', both: '' };
 
   add(response: ServerResponse): EventStream {
     const stream = new EventStream(response, this);
@@ -43,6 +44,14 @@ export class Streams {
     for (const stream of streams) stream.flush();
   };
   // #endregion
+
+  /** Streams that wait for the same events share one text: it is joined, and laid out in memory, once and not once for each. */
+  join(pending: string, text: string): string {
+    if (this.#joined.pending !== pending || this.#joined.text !== text) {
+      this.#joined = { pending, text, both: pending + text };
+    }
+    return this.#joined.both;
+  }
 }
 
 /** One response, open until the client leaves or the server ends it. */
@@ -62,7 +71,7 @@ export class EventStream {
   /** Sends text together with whatever else comes up in this pass of the event loop. */
   send(text: string): void {
     if (this.#text === '') this.#streams.schedule(this);
-    this.#text += text;
+    this.#text = this.#streams.join(this.#text, text);
   }
 
   /** A promise when the reader is behind: send no more until it resolves. */

@@ -99,7 +99,7 @@ if (import.meta.main) {
     console.log(`listening on ${server.url}`);
     console.log(`in another terminal: curl ${server.url}${protocol.USERS}`);
     console.log(
-      `                 or: curl -i ${server.url}${protocol.TRANSFERS} --json '{ "from": 1, "to": 2, "amount": 500 }'`,
+      `                 or: curl -i ${server.url}${protocol.TRANSFERS} -H 'Content-Type: application/json' -d '{ "from": 1, "to": 2, "amount": 500 }'`,
     );
     console.log(`                 or: node client.ts ${server.url}`);
   });

@@ -39,11 +39,18 @@ export async function openRestaurant({ story, signal, use }: Stage, files: { ser
         signal,
       }),
     );
+  /** The last line that a guest prints: how it ended. Of one that ^C ended there is nothing to tell. */
+  const ending = async (guest: ChildProgram): Promise<string> => {
+    await guest.exited;
+    signal.throwIfAborted();
+    return guest.lines.items.at(-1) ?? '';
+  };
   const guest = (args: string[], env: Record<string, string> = {}) => start(files.client, args, env);
 
   return {
     url: proxy.url,
     kitchen,
+    ending,
     requests: () => wire.requests,
     /** Starts a server, and sends the guests there. */
     async open(kitchenMs: number) {
@@ -52,8 +59,8 @@ export async function openRestaurant({ story, signal, use }: Stage, files: { ser
       proxy.target(direct);
       return { server, direct };
     },
-    /** Starts a guest who reads the menu, orders, and looks the order up. */
-    visit: () => guest([proxy.url]),
+    /** A guest reads the menu, orders, and looks the order up. */
+    visit: () => ending(guest([proxy.url])),
     /** Starts a guest who only orders. */
     order: (env?: Record<string, string>, url = proxy.url) => guest([url, 'order'], env),
     /** An order whose answer is lost, after it was committed. @returns the meals cooked for it. */
@@ -70,10 +77,4 @@ export async function openRestaurant({ story, signal, use }: Stage, files: { ser
       return (await kitchen.meals()) - before;
     },
   };
-}
-
-/** The last line that a guest prints: how it ended. */
-export async function ending(guest: ChildProgram): Promise<string> {
-  await guest.exited;
-  return guest.lines.items.at(-1) ?? '';
 }

@@ -4,7 +4,7 @@
  */
 import { type Demo, runDemo } from '@patterns/kit/demo';
 import { until } from '@patterns/kit/testing/until';
-import { ending, openRestaurant } from './demo-stage.ts';
+import { openRestaurant } from './demo-stage.ts';
 import { MENU_PATH } from './protocol.ts';
 
 /** Slower than the sound client's deadline. */
@@ -22,13 +22,13 @@ const demo: Demo = {
       const { story } = stage;
       const restaurant = await openRestaurant(stage, { server: 'naive.ts', client: 'naive.ts' });
       await restaurant.open(0);
-      await restaurant.visit().exited;
+      await restaurant.visit();
       const cooked = await restaurant.loseTheAnswer();
       story.act('kitchen', `cooked ${cooked} times for one order`);
 
       story.fault(SLOW);
       const { server } = await restaurant.open(KITCHEN_MS);
-      const patient = await ending(restaurant.order());
+      const patient = await restaurant.ending(restaurant.order());
       story.act('client', patient);
 
       const before = await restaurant.kitchen.meals();
@@ -36,7 +36,7 @@ const demo: Demo = {
       await until('it is in the kitchen', restaurant.kitchen.cooking);
       story.fault(STOPPED);
       await server.kill('SIGTERM');
-      const interrupted = await ending(inFlight);
+      const interrupted = await restaurant.ending(inFlight);
       story.act('client', interrupted);
       await until('the kitchen is done', async () => (await restaurant.kitchen.cooking()) === 0);
       const unheard = (await restaurant.kitchen.meals()) - before;
@@ -66,14 +66,14 @@ const demo: Demo = {
       const restaurant = await openRestaurant(stage, { server: 'server.ts', client: 'client.ts' });
       await restaurant.open(0);
       story.tryIt(`curl -i ${restaurant.url}${MENU_PATH}`);
-      await restaurant.visit().exited;
+      await restaurant.visit();
       const cooked = await restaurant.loseTheAnswer();
       story.act('kitchen', 'cooked once for one order');
 
       story.fault(SLOW);
       const { server, direct } = await restaurant.open(KITCHEN_MS);
       const before = await restaurant.kitchen.meals();
-      const impatient = await ending(restaurant.order({ DEADLINE_MS: `${DEADLINE_MS}` }));
+      const impatient = await restaurant.ending(restaurant.order({ DEADLINE_MS: `${DEADLINE_MS}` }));
       story.act('client', impatient);
       await until('the kitchen has stopped', async () => (await restaurant.kitchen.cooking()) === 0);
       const abandoned = (await restaurant.kitchen.meals()) - before;
@@ -89,9 +89,9 @@ const demo: Demo = {
           () => true,
         ),
       );
-      const next = await ending(restaurant.order({}, direct));
+      const next = await restaurant.ending(restaurant.order({}, direct));
       story.act('client', `the next one: ${next}`);
-      const finished = await ending(inFlight);
+      const finished = await restaurant.ending(inFlight);
       story.act('client', `the one in flight: ${finished}`);
       const { code } = await stopped;
 

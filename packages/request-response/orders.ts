@@ -2,7 +2,7 @@
  * Placing an order and looking it up.
  */
 import { HttpProblem } from '@patterns/kit/problem';
-import type { Pool, PoolClient } from 'pg';
+import type { PoolClient } from 'pg';
 import type { Dish, Order, PlacedOrder } from './protocol.ts';
 
 /**
@@ -32,10 +32,10 @@ export async function placeOrder(client: PoolClient, order: Order, kitchenMs: nu
 }
 
 /** @throws {HttpProblem} 404 when there is no such order. */
-export async function findOrder(pool: Pool, id: string): Promise<PlacedOrder> {
+export async function findOrder(client: PoolClient, id: string): Promise<PlacedOrder> {
   // What is not a UUID is not there either; PostgreSQL would call it an error.
   const { rows } = UUID.test(id)
-    ? await pool.query<PlacedOrder>(
+    ? await client.query<PlacedOrder>(
         'select id, table_number as "table", items, total, placed_at as "placedAt" from restaurant.orders where id = $1',
         [id],
       )

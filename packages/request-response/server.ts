@@ -13,6 +13,7 @@ import { main } from '@patterns/kit/main';
 import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
 import { findPostgres } from '@patterns/services/postgres';
 import express from 'express';
+import type { PoolClient } from 'pg';
 import { admitAtMost } from './admission.ts';
 import { repeat } from './background.ts';
 import { sendRepresentation } from './conditional.ts';
@@ -106,7 +107,9 @@ export async function startServer({
   app.all(ORDERS_PATH, methodNotAllowed('POST'));
 
   app.get(`${ORDERS_PATH}/:id`, answersJson, async (request, response) => {
-    response.set('Cache-Control', 'no-store').json(await admit(() => findOrder(pool, request.params.id as string)));
+    const find = (client: PoolClient) => findOrder(client, request.params.id as string);
+    const order = await admit(() => transaction(pool, whenLeft(response), find));
+    response.set('Cache-Control', 'no-store').json(order);
   });
   app.all(`${ORDERS_PATH}/:id`, methodNotAllowed('GET, HEAD'));
 

@@ -70,6 +70,17 @@ requirePostgres()('the server', () => {
     expect((await post(server.url)).status).toBe(201);
   });
 
+  test('answers 503 when the database cannot be reached, to a question and to an order', async () => {
+    await using restaurant = await startRestaurant();
+    await using line = await startFaultProxy(restaurant.databaseUrl);
+    await using server = await startServer({ databaseUrl: line.url, log: restaurant.log });
+    line.refuse();
+    line.cut();
+    await until('its connections are gone', () => line.connections === 0);
+    expect((await post(server.url)).status).toBe(503);
+    expect((await fetch(`${server.url}/orders/${randomUUID()}`)).status).toBe(503);
+  });
+
   test('outlives the loss of its database connections', async () => {
     await using restaurant = await startRestaurant({ kitchenMs: 60_000, statementMs: 0 });
     const interrupted = post(restaurant.url);

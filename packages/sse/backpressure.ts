@@ -13,6 +13,7 @@ import type { ServerResponse } from 'node:http';
 export class Streams {
   readonly open = new Set<EventStream>();
   #pending: EventStream[] = [];
+  #restUntil = 0;
   #joined = { pending: '', text: '', both: '' };
 
   add(response: ServerResponse): EventStream {
@@ -35,13 +36,24 @@ export class Streams {
 
   // #region one-write
   schedule(stream: EventStream): void {
-    if (this.#pending.push(stream) === 1) setImmediate(this.#flush);
+    if (this.#pending.push(stream) > 1) return;
+    const restMs = this.#restUntil - performance.now();
+    if (restMs > 0) setTimeout(this.#flush, restMs);
+    else setImmediate(this.#flush);
   }
 
   readonly #flush = (): void => {
+    const startedAt = performance.now();
     const streams = this.#pending;
     this.#pending = [];
     for (const stream of streams) stream.flush();
+    // A thousand writes take 15 ms. If the next thousand always followed at once, the process would do nothing else under load:
+    // so it rests for a quarter as long, in which others have their turn and more events come together. Counted from the next
+    // tick, in which Node hands to the kernel what was written in this one.
+    process.nextTick(() => {
+      const endedAt = performance.now();
+      this.#restUntil = endedAt + (endedAt - startedAt) / 4;
+    });
   };
   // #endregion
 

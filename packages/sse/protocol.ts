@@ -31,6 +31,7 @@ export const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
+  Connection: 'close', // the end of the connection is the end of the body (server.ts)
 } as const;
 
 export const HEARTBEAT = ':\n\n';

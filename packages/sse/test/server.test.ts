@@ -1,7 +1,8 @@
+import { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { PATH } from '../protocol.ts';
 import { openStream, price, startTicker } from './ticker.ts';
 
@@ -96,13 +97,21 @@ test('says something even when there is nothing to say', async () => {
 
 test('events of one pass of the event loop leave in one write', async () => {
   await using ticker = await startTicker();
+  await using stream = await openStream(ticker.url);
+  await stream.blocks.next();
+  await until('it follows', () => ticker.feed.followers === 2); // the stream, and the server's own watch of the market
+  using writes = vi.spyOn(ServerResponse.prototype, 'write');
+  await Promise.all(Array.from({ length: 100 }, (_, n) => ticker.feed.append('ACME', price(n))));
+  await stream.blocks.take(100);
+  expect(writes).toHaveBeenCalledTimes(1);
+});
+
+test('the end of the connection is the end of the body: no frames around the events', async () => {
+  await using ticker = await startTicker();
   await using socket = rawRequest(ticker.url);
   await until('the stream is open', () => socket.text().includes('retry: '));
-  await until('it follows', () => ticker.feed.followers === 2); // the stream, and the server's own watch of the market
-  await Promise.all(Array.from({ length: 100 }, (_, n) => ticker.feed.append('ACME', price(n))));
-  await until('all is here', () => socket.text().includes('"n":99'));
-  // In HTTP/1.1 each write is a chunk of its own: a line with its length in hexadecimal.
-  expect(socket.text().match(/^[0-9a-f]+\r$/gm)).toHaveLength(2); // the retry hint, and a hundred events
+  expect(socket.text()).toMatch(/^Connection: close\r$/m);
+  expect(socket.text()).toMatch(/\r\n\r\nretry: \d+\n\n$/);
 });
 
 test('a reader that does not read is cut off at its bound; the others miss nothing', async () => {

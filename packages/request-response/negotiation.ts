@@ -18,9 +18,10 @@ export const oneHost: RequestHandler = ({ rawHeaders }, _response, next) => {
   next();
 };
 
-/** 406 for who does not take JSON [RFC 9110 §15.5.7]. */
+/** 406 for who does not take JSON [RFC 9110 §15.5.7]. Who does not say takes anything [§12.5.1]. */
 export const answersJson: RequestHandler = (request, _response, next) => {
-  if (!request.accepts('application/json')) throw new HttpProblem(406, { detail: 'application/json is what there is' });
+  if (request.headers.accept !== undefined && !request.accepts('application/json'))
+    throw new HttpProblem(406, { detail: 'application/json is what there is' });
   next();
 };
 

@@ -73,12 +73,17 @@ export async function readLockedTable(
   { url, shownUrl }: Served,
   timeoutMs: number,
 ): Promise<Burst> {
-  await using _lock = await bank.lockTable();
+  await using lock = await bank.lockTable();
   story.fault(`another migration locks the table, and takes its time`);
   story.wire('client', 'server', `30 × GET ${USERS}, one of them shown`);
   const result = await burst(30, (n) => getUsers(n === 0 ? shownUrl : url, { attempts: 1, timeoutMs }));
   story.wire('server', 'client', result.summary);
+  await lock[Symbol.asyncDispose]();
   story.act('PostgreSQL', 'the migration is over');
+  // Nobody waits for these answers any more, but the server may still be at work on them. One that queued behind them all is
+  // answered, and the last of them is done: then the next scene finds every client free.
+  await getUsers(url);
+  await until('the server has caught up', async () => (await bank.working()) === 0);
   return result;
 }
 

@@ -91,6 +91,13 @@ export async function openStage({ story, signal, use }: Stage) {
       );
       return rowCount ?? 0;
     },
+    /** Backends that are at work now. */
+    async working(): Promise<number> {
+      const { rowCount } = await admin.query(`select from pg_stat_activity where usename = $1 and state <> 'idle'`, [
+        role.name,
+      ]);
+      return rowCount ?? 0;
+    },
     /** What a migration does that changes the table: until it ends, nobody reads from it or writes to it. */
     async lockTable(): Promise<AsyncDisposable> {
       await migration.query('begin; lock table pooling.users in access exclusive mode');

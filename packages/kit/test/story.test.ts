@@ -90,7 +90,10 @@ async function tellOnTerminal(env: Record<string, string>): Promise<string> {
   const command = [process.execPath, telling.pathname, 'sound'];
   const args =
     process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qec', command.join(' '), '/dev/null'];
-  const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
-  const script = spawn('script', args, { env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  // Nothing else of our environment: Node asks a dozen variables (CI, TMUX, COLORTERM, ...) whether a terminal has colours.
+  const script = spawn('script', args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   return (await text(script.stdout)).replaceAll('\r\n', '\n');
 }

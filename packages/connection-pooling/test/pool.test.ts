@@ -74,7 +74,7 @@ requirePostgres()('the pool’s options', () => {
   test('a query on a line that has gone silent ends', async () => {
     await using bank = await openBank();
     await using proxy = await startFaultProxy(bank.url);
-    await using database = openDatabase({ url: proxy.url, size: 1, statementTimeoutMs: 50 });
+    await using database = openDatabase({ url: proxy.url, size: 1, statementTimeoutMs: 500 });
     const before = await database.withClient(pidOf);
     const work = database.withClient(async (client) => {
       proxy.stall();

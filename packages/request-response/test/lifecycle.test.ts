@@ -51,7 +51,7 @@ requirePostgres()('the server', () => {
   });
 
   test('answers 503 when a statement takes longer than it may', async () => {
-    await using restaurant = await startRestaurant({ kitchenMs: 60_000, statementMs: 100 });
+    await using restaurant = await startRestaurant({ kitchenMs: 60_000, statementMs: 1_000 });
     const response = await post(restaurant.url);
     expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '2']);
     expect(await restaurant.orders()).toBe(0);
@@ -60,7 +60,7 @@ requirePostgres()('the server', () => {
   test('answers 503 when the database has gone silent, and not never', async () => {
     await using restaurant = await startRestaurant();
     await using line = await startFaultProxy(restaurant.databaseUrl);
-    await using server = await startServer({ databaseUrl: line.url, log: restaurant.log, statementMs: 100 });
+    await using server = await startServer({ databaseUrl: line.url, log: restaurant.log, statementMs: 1_000 });
     expect((await post(server.url)).status).toBe(201);
     line.stall();
     const response = await post(server.url);

@@ -21,7 +21,7 @@ export default defineConfig({
       './packages/house/totals-reporter.ts',
     ],
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
-    maxWorkers: 4,
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

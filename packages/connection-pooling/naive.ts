@@ -37,6 +37,6 @@ if (import.meta.main) {
     const databaseUrl = await openBank(stack, signal);
     const server = stack.use(await startNaiveServer({ databaseUrl, port: envPort() }));
     console.log(`listening on ${server.url}`);
-    console.log(`in another terminal: node client.ts ${server.url} 200`);
+    console.log(`in another terminal: pnpm -C packages/connection-pooling client ${server.url} 200`);
   });
 }

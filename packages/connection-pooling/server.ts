@@ -101,6 +101,6 @@ if (import.meta.main) {
     console.log(
       `                 or: curl -i ${server.url}${protocol.TRANSFERS} -H 'Content-Type: application/json' -d '{ "from": 1, "to": 2, "amount": 500 }'`,
     );
-    console.log(`                 or: node client.ts ${server.url}`);
+    console.log(`                 or: pnpm -C packages/connection-pooling client ${server.url}`);
   });
 }

@@ -82,6 +82,6 @@ if (import.meta.main) {
     const { url: databaseUrl } = await findPostgres({ progress: console.log });
     const url = await startNaiveServer({ databaseUrl, port: envPort(), kitchenMs: envInteger('KITCHEN_MS', 0) });
     console.log(`listening on ${url}`);
-    console.log(`in another terminal: node naive.ts ${url}`);
+    console.log(`in another terminal: pnpm -C packages/request-response naive ${url}`);
   }
 }

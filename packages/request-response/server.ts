@@ -141,6 +141,6 @@ if (import.meta.main) {
     const server = stack.use(await startServer({ databaseUrl, port: envPort(), ...times }));
     console.log(`listening on ${server.url}`);
     console.log(`in another terminal: curl -i ${server.url}${MENU_PATH}`);
-    console.log(`                 or: node client.ts ${server.url}`);
+    console.log(`                 or: pnpm -C packages/request-response client ${server.url}`);
   });
 }

@@ -61,7 +61,7 @@ if (import.meta.main) {
     } else {
       const server = stack.use(await startNaiveServer({ feed: openTicker(stack, signal), port: envPort() }));
       console.log(`listening on ${server.url}`);
-      console.log(`in another terminal: node naive.ts ${server.url}`);
+      console.log(`in another terminal: pnpm -C packages/sse naive ${server.url}`);
     }
   });
 }

@@ -145,6 +145,8 @@ if (import.meta.main) {
     const server = stack.use(await startServer({ feed, port: envPort(), retryMs: envInteger('RETRY_MS', 2_000) }));
     console.log(`listening on ${server.url}`);
     console.log(`in another terminal: curl -N ${server.url}${protocol.PATH}`);
-    console.log(`                 or: node client.ts ${server.url}     or open ${server.url}/ in a browser`);
+    console.log(
+      `                 or: pnpm -C packages/sse client ${server.url}     or open ${server.url}/ in a browser`,
+    );
   });
 }

@@ -46,24 +46,24 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
       unix_socket_directories: '',
       ...options.settings,
     };
+    const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const initdb: Command = {
       file: join(native, 'bin', 'initdb'),
-      // biome-ignore format: options beside their values
       args: [
-        '--pgdata', data, '--username', 'patterns', '--pwfile', join(directory, 'password'),
-        '--auth', 'scram-sha-256', '--encoding', 'UTF8', '--no-locale', '--no-sync', '--no-instructions',
+        `--pgdata=${data}`,
+        '--username=patterns',
+        `--pwfile=${join(directory, 'password')}`,
+        '--auth=scram-sha-256',
+        '--encoding=UTF8',
+        '--no-locale',
+        '--no-sync',
+        '--no-instructions',
       ],
       ...(user && { user }),
     };
     const server: Command = {
       file: join(native, 'bin', 'postgres'),
-      args: [
-        '-D',
-        data,
-        '-p',
-        `${port}`,
-        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-      ],
+      args: ['-D', data, '-p', `${port}`, ...flags],
       ...(user && { user }),
     };
     const copy: Command = { file: 'cp', args: ['-R', dirname(dirname(installed.postgres)), native] };

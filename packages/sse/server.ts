@@ -16,6 +16,7 @@ import { answerError, HttpProblem, methodNotAllowed, notFound, problemHandler } 
 import express from 'express';
 import { type EventStream, Streams } from './backpressure.ts';
 import { openTicker } from './exchange.ts';
+import { frameOf } from './frames.ts';
 import { watchMarket } from './market.ts';
 import { createMetrics } from './metrics.ts';
 import * as protocol from './protocol.ts';
@@ -50,21 +51,11 @@ export async function startServer({
   const metrics = createMetrics(streams);
   // Half to one and a half times the mean: clients that lost the same server do not come back in the same instant.
   const retry = () => protocol.encodeRetry(retryMs * (0.5 + Math.random()));
-  // Encoded once per event, not once per stream: the feed hands the same object to every follower.
-  const frames = new WeakMap<FeedEvent<protocol.Quote>, string>();
-  const frameOf = (event: FeedEvent<protocol.Quote>) => {
-    let frame = frames.get(event);
-    if (frame === undefined) {
-      frame = protocol.encodeQuote(event);
-      frames.set(event, frame);
-    }
-    return frame;
-  };
   const stopping = new AbortController();
   const isOverFor = await watchMarket(feed, stopping.signal, log);
 
   // #region stream
-  function stream({ url, headers }: IncomingMessage, response: ServerResponse): void {
+  function openStream({ url, headers }: IncomingMessage, response: ServerResponse): void {
     const after = protocol.readCursor(headers['last-event-id'], url);
     if (isOverFor(after)) return void response.writeHead(204).end(); // tells a client to stop reconnecting [HTML §9.2.3]
     if (streams.open.size >= maxStreams || listening.closing.aborted) {
@@ -118,7 +109,7 @@ export async function startServer({
       // A stream does not go through Express: what Express keeps of a request (2 KB) would live as long as the stream.
       if (!protocol.isStreamRequest(request)) return app(request, response);
       try {
-        stream(request, response);
+        openStream(request, response);
       } catch (error) {
         answerError(log, response, error);
       }

@@ -41,6 +41,17 @@ export interface FollowOptions {
   maxPending?: number | undefined;
 }
 
+export interface AppendOptions {
+  /**
+   * A name for this one event. An append under a name that is remembered adds nothing, at whatever process: it resolves with the
+   * id of the first. So whoever got no answer can ask again. The same name must stand for the same event.
+   */
+  once?: string | undefined;
+}
+
+/** How long the name of an event is remembered, unless a feed is told otherwise: longer than anybody tries again. */
+export const REMEMBER_MS = 60 * 60 * 1_000;
+
 /** A listener that returns a promise gets the next event when it has settled; one that returns nothing gets it at once. */
 export type Listener<T> = (event: FeedEvent<T>) => void | Promise<void>;
 
@@ -48,9 +59,9 @@ export interface Feed<T = unknown> extends AsyncDisposable {
   /**
    * Adds an event; resolves when the feed has it. `data` is stored as JSON. Rejects with TypeError when `data` has no JSON
    * form, and with FeedError 'unavailable' when no answer came: the event may then be in the feed or not, and it is not
-   * sent again, because that could append it twice.
+   * sent again, because that could append it twice. With `once` the caller may send it again.
    */
-  append(topic: string, data: T): Promise<FeedEvent<T>>;
+  append(topic: string, data: T, options?: AppendOptions): Promise<FeedEvent<T>>;
   /** The events after a cursor, oldest first. Rejects with FeedError. */
   read(options?: ReadOptions): Promise<FeedEvent<T>[]>;
   /**

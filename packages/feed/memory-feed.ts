@@ -7,6 +7,7 @@
 import { assertCursor, assertRetained, type Extent, indexAfter, timeOf } from './cursor.ts';
 import { decodeData, encodeData } from './encoding.ts';
 import {
+  type AppendOptions,
   type Feed,
   FeedError,
   type FeedEvent,
@@ -15,6 +16,7 @@ import {
   NOTHING_SEEN,
   NOW,
   OLDEST,
+  REMEMBER_MS,
   type ReadOptions,
 } from './feed.ts';
 import { Followers, type Page } from './followers.ts';
@@ -22,10 +24,15 @@ import { Followers, type Page } from './followers.ts';
 export interface MemoryFeedOptions {
   /** How many events are kept. Default: 10,000. */
   retain?: number;
+  /** How long the name of an event appended `once` is remembered. Default: an hour. */
+  rememberMs?: number;
 }
 
 export class MemoryFeed<T = unknown> implements Feed<T> {
   #retain: number;
+  #rememberMs: number;
+  /** The events appended `once`, by name, oldest first. */
+  #once = new Map<string, FeedEvent<T>>();
   #events: FeedEvent<T>[] = [];
   #last = NOTHING_SEEN;
   #trimmed = false;
@@ -34,8 +41,9 @@ export class MemoryFeed<T = unknown> implements Feed<T> {
   #dispatching = false;
   #followers: Followers<T>;
 
-  constructor({ retain = 10_000 }: MemoryFeedOptions = {}) {
+  constructor({ retain = 10_000, rememberMs = REMEMBER_MS }: MemoryFeedOptions = {}) {
     this.#retain = retain;
+    this.#rememberMs = rememberMs;
     this.#followers = new Followers((after) => this.#page(after), retain);
   }
 
@@ -43,12 +51,15 @@ export class MemoryFeed<T = unknown> implements Feed<T> {
     return this.#followers.size;
   }
 
-  async append(topic: string, data: T): Promise<FeedEvent<T>> {
+  async append(topic: string, data: T, { once }: AppendOptions = {}): Promise<FeedEvent<T>> {
     this.#assertOpen();
+    const first = once !== undefined && this.#remembered(once);
+    if (first) return first;
     const id = this.#nextId();
     // Through JSON, as it would go through Redis: followers get the same data here and there, and nobody shares an object.
     const event = { id, topic, at: timeOf(id), data: decodeData<T>(encodeData(data)) };
     this.#events.push(event);
+    if (once !== undefined) this.#once.set(once, event);
     this.#last = id;
     if (this.#events.length > this.#retain) {
       this.#events.shift();
@@ -89,6 +100,14 @@ export class MemoryFeed<T = unknown> implements Feed<T> {
     assertRetained(after, this.#extent());
     const from = after === OLDEST ? 0 : indexAfter(this.#events, after);
     return { events: this.#events.slice(from), last: this.#last };
+  }
+
+  #remembered(once: string): FeedEvent<T> | undefined {
+    for (const [name, { at }] of this.#once) {
+      if (Date.now() - at < this.#rememberMs) break;
+      this.#once.delete(name);
+    }
+    return this.#once.get(once);
   }
 
   #extent(): Extent {

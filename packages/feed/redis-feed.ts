@@ -7,6 +7,7 @@
 import type { Redis } from 'ioredis';
 import { assertCursor } from './cursor.ts';
 import {
+  type AppendOptions,
   type Feed,
   FeedError,
   type FeedEvent,
@@ -14,6 +15,7 @@ import {
   type Listener,
   NOW,
   OLDEST,
+  REMEMBER_MS,
   type ReadOptions,
 } from './feed.ts';
 import { Followers, type Page } from './followers.ts';
@@ -28,6 +30,8 @@ export interface RedisFeedOptions {
   key?: string;
   /** How many events are kept. Default: 10,000. */
   retain?: number;
+  /** How long the name of an event appended `once` is remembered. Default: an hour. */
+  rememberMs?: number;
   /** A line to Redis that owes an answer for so long is cut, and made anew. Default: 2 s, far beyond any answer of a Redis that is well. */
   commandTimeoutMs?: number;
   /** How long one XREAD blocks. With commandTimeoutMs it bounds the time until a dead line is noticed. Default: 5 s. */
@@ -39,6 +43,7 @@ export interface RedisFeedOptions {
 export class RedisFeed<T = unknown> implements Feed<T> {
   #key: string;
   #retain: number;
+  #rememberMs: number;
   #onError: (error: Error) => void;
   #commands: Redis;
   #followers: Followers<T>;
@@ -49,10 +54,11 @@ export class RedisFeed<T = unknown> implements Feed<T> {
   #reading: Promise<void> | undefined;
 
   constructor(options: RedisFeedOptions) {
-    const { url, key = 'feed', retain = 10_000, commandTimeoutMs = 2_000, blockMs = 5_000 } = options;
-    const { onError = (error) => process.emitWarning(error) } = options;
+    const { url, key = 'feed', retain = 10_000, rememberMs = REMEMBER_MS } = options;
+    const { commandTimeoutMs = 2_000, blockMs = 5_000, onError = (error) => process.emitWarning(error) } = options;
     this.#key = key;
     this.#retain = retain;
+    this.#rememberMs = rememberMs;
     this.#onError = onError;
     this.#commands = connectRedis(url, {
       name: `${key}:commands`,
@@ -70,9 +76,10 @@ export class RedisFeed<T = unknown> implements Feed<T> {
     return this.#followers.size;
   }
 
-  async append(topic: string, data: T): Promise<FeedEvent<T>> {
+  async append(topic: string, data: T, { once }: AppendOptions = {}): Promise<FeedEvent<T>> {
     this.#assertOpen();
-    return appendEntry(this.#commands, this.#key, this.#retain, topic, data);
+    const log = { key: this.#key, retain: this.#retain, rememberMs: this.#rememberMs };
+    return appendEntry(this.#commands, log, { topic, data, once });
   }
 
   async read({ after = OLDEST, limit = PAGE_SIZE, topic }: ReadOptions = {}): Promise<FeedEvent<T>[]> {

@@ -16,10 +16,34 @@ export const PAGE_SIZE = 1_000;
 /** An entry as Redis returns it: its id, and fields and values in turn. */
 type Entry = [id: string, fields: string[]];
 
+/** Appends and remembers the name in one step, so that of two processes with the same event only one appends it. */
+const APPEND_ONCE = `
+  local id = redis.call('GET', KEYS[2])
+  if id then return id end
+  id = redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[1], '*', 'topic', ARGV[2], 'data', ARGV[3])
+  redis.call('SET', KEYS[2], id, 'PX', ARGV[4])
+  return id
+`;
+
+/** Where to append, how many entries to keep, and how long to remember the name of one. */
+export interface Log {
+  key: string;
+  retain: number;
+  rememberMs: number;
+}
+
 /** Appends and trims in one command. Throws as `Feed.append` does. */
-export async function appendEntry<T>(redis: Redis, key: string, retain: number, topic: string, data: T) {
+export async function appendEntry<T>(
+  redis: Redis,
+  { key, retain, rememberMs }: Log,
+  { topic, data, once }: { topic: string; data: T; once: string | undefined },
+) {
   const text = encodeData(data);
-  const id = await reached(redis.xadd(key, 'MAXLEN', '=', retain, '*', 'topic', topic, 'data', text));
+  const appended =
+    once === undefined
+      ? redis.xadd(key, 'MAXLEN', '=', retain, '*', 'topic', topic, 'data', text)
+      : redis.eval(APPEND_ONCE, 2, key, `${key}:once:${once}`, retain, topic, text, rememberMs);
+  const id = (await reached(appended)) as string | null;
   if (id === null) throw new FeedError('unavailable', 'Redis gave the event no id');
   return { id, topic, at: timeOf(id), data: decodeData<T>(text) } satisfies FeedEvent<T>;
 }

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { compareIds, isCursor } from '../cursor.ts';
 import { type Feed, type FeedEvent, NOTHING_SEEN, NOW, OLDEST } from '../feed.ts';
 
-export function feedContract(open: (options?: { retain?: number }) => Feed<number>): void {
+export function feedContract(open: (options?: { retain?: number; rememberMs?: number }) => Feed<number>): void {
   describe('append and read', () => {
     test('gives each event a cursor of its own, in order, and the time of the feed', async () => {
       await using feed = open();
@@ -34,6 +34,31 @@ export function feedContract(open: (options?: { retain?: number }) => Feed<numbe
       expect(await feed.read({ after: events[9]?.id })).toEqual([]);
       expect(await feed.read({ after: NOW })).toEqual([]);
       expect(await feed.read({ limit: 0 })).toEqual([]);
+    });
+
+    test('appends an event with a name once, whoever appends it and however often', async () => {
+      await using feed = open();
+      const [first, ...again] = await Promise.all([1, 2, 3].map(() => feed.append('t', 1, { once: 'mine' })));
+      expect(again.map(({ id }) => id)).toEqual([first?.id, first?.id]);
+      const other = await feed.append('t', 1, { once: 'yours' });
+      const nameless = await feed.append('t', 1);
+      expect(await feed.read()).toEqual([first, other, nameless]);
+    });
+
+    test('remembers the name of an event for a while, even when the event is gone', async () => {
+      await using feed = open({ retain: 1 });
+      const first = await feed.append('t', 1, { once: 'mine' });
+      const second = await feed.append('t', 2);
+      expect((await feed.append('t', 1, { once: 'mine' })).id).toBe(first.id);
+      expect(await feed.read()).toEqual([second]);
+    });
+
+    test('forgets the name of an event when its time is over', async () => {
+      await using feed = open({ rememberMs: 20 });
+      const { id } = await feed.append('t', 1, { once: 'mine' });
+      await until('another event under the same name', async () => {
+        return (await feed.append('t', 1, { once: 'mine' })).id !== id;
+      });
     });
 
     test('an empty feed has a position from which nothing is missed', async () => {

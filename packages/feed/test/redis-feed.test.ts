@@ -34,6 +34,14 @@ requireRedis()('RedisFeed', () => {
     expect(await other.read({ after: events[0]?.id })).toEqual([events[1]]);
   });
 
+  test('two processes append an event with a name once', async () => {
+    await using rig = await openRig();
+    await using other = new RedisFeed<number>({ url: inject('redisUrl'), key: rig.key });
+    const events = await Promise.all([rig.feed, other].map((feed) => feed.append('t', 1, { once: 'mine' })));
+    expect(await rig.feed.read()).toEqual([events[0]]);
+    expect(events[1]).toEqual(events[0]);
+  });
+
   test('CLIENT KILL: goes on from the last event, nothing lost and nothing twice', async () => {
     await using rig = await openRig();
     const { queue } = follow(rig.feed, NOW, rig.signal);

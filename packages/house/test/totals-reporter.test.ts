@@ -22,7 +22,7 @@ async function run(text: string, { args = [] as string[], env = {} } = {}) {
       (error, stdout) => resolve({ code: Number(error?.code ?? 0), stdout }),
     );
   });
-  return { code, last: stdout.trimEnd().split('\n').slice(-3) };
+  return { code, last: stdout.trimEnd().split('\n').slice(-3), stdout };
 }
 
 const passing = "test('a', () => {}); test('b', () => {});";
@@ -67,6 +67,29 @@ test('with REQUIRE_EXTRAS=1 a skipped test fails the run', async () => {
       '2 passed, 0 failed, 1 skipped',
     ],
   });
+});
+
+test('clauses of a contract make a table, as their tests found them', async () => {
+  const clause = (of: string, name: string, kept: boolean, body: string) =>
+    `test('x', { meta: { clause: { contract: 'delivery', of: '${of}', clause: '${name}', kept: ${kept} } } }, () => { ${body} });`;
+  const { stdout } = await run(
+    [
+      clause('sse', 'order', true, ''),
+      clause('pub-sub', 'order', true, ''),
+      clause('sse', 'resume', true, "throw new Error('no');"),
+      clause('pub-sub', 'resume', false, ''),
+      clause('sse', 'shutdown', true, ''),
+    ].join('\n'),
+  );
+  const table = [
+    'delivery  sse     pub-sub',
+    'order     kept    kept',
+    'resume    failed  not kept',
+    'shutdown  kept    -',
+    '',
+    '4 passed, 1 failed',
+  ];
+  expect(stdout).toContain(`\n\n${table.join('\n')}\n`);
 });
 
 test('tests that -t leaves out are not skipped', async () => {

@@ -6,6 +6,7 @@
  * does not keep it, so that an exception which has become untrue is found as well.
  */
 import { describe, expect, test } from 'vitest';
+import type {} from './clause-table.ts';
 import { clauses } from './delivery-clauses.ts';
 import type { FaultProxy } from './fault-proxy.ts';
 import { noLeaks } from './leaks.ts';
@@ -27,6 +28,8 @@ export interface DeliveredEvent {
 }
 
 export interface DeliveryHarness {
+  /** Its column in the table of clauses. Default: the test's project. */
+  name?: string;
   /** Starts all that one test needs: an empty feed, the server's process, the proxy in front of it. */
   start(): Promise<DeliveryRig>;
   /** What `ask` returns for a cursor that is none, e.g. /^400 application\/problem\+json/. */
@@ -68,7 +71,9 @@ export function deliveryContract(harness: DeliveryHarness): void {
   describe('delivery contract', { timeout: CLAUSE_TIMEOUT_MS }, () => {
     for (const [clause, { promise, check }] of Object.entries(clauses)) {
       const reason = harness.exceptions?.[clause as Clause];
-      test(reason ? `${clause}: NOT kept, because ${reason}` : `${clause}: ${promise}`, async () => {
+      const title = reason ? `${clause}: NOT kept, because ${reason}` : `${clause}: ${promise}`;
+      const meta = { clause: { contract: 'delivery contract', of: harness.name, clause, kept: !reason } };
+      test(title, { meta }, async () => {
         await using _leaks = noLeaks();
         await using rig = await harness.start();
         const checked = check(rig, harness);

@@ -1,8 +1,11 @@
-/** One contestant of the sse benchmark, from its start to its end: idle streams, then a few events, then many. */
+/**
+ * One contestant of a benchmark of deliveries to many subscribers, from its start to its end: idle streams, then a few
+ * events, then many. Which pattern it is, the server's and the subscribers' files know.
+ */
 import { until } from '@patterns/kit/testing/until';
+import type { DeliveryLoad } from './delivery-load.ts';
+import type { DeliveryServer } from './delivery-server.ts';
 import { startChild } from './processes.ts';
-import type { SseLoad } from './sse-load.ts';
-import type { Contestant, SseServer } from './sse-server.ts';
 
 /** Events a second. */
 export const RATES = { slow: 10, fast: 1_000 } as const;
@@ -30,13 +33,20 @@ export interface Size {
   fastMs: number;
 }
 
+/** The files that a pattern's benchmark consists of; their processes answer with `answerAsServer` and `answerAsLoad`. */
+export interface Files {
+  server: URL;
+  load: URL;
+}
+
+export type DeliveryFigure = keyof Awaited<ReturnType<typeof measure>>;
+
 /** Starts the contestant and its subscribers as processes of their own, and ends them. */
-export async function measure(name: Contestant, size: Size, env: Record<string, string>) {
-  await using server = startChild<SseServer>(new URL('sse-server.ts', import.meta.url), { args: [name], env });
-  await using load = startChild<SseLoad>(new URL('sse-load.ts', import.meta.url));
-  const url = await server.ask('url', undefined);
+export async function measure(files: Files, name: string, size: Size, env: Record<string, string>) {
+  await using server = startChild<DeliveryServer>(files.server, { args: [name], env });
+  await using load = startChild<DeliveryLoad>(files.load);
   const open = async (count: number) => {
-    await load.ask('open', { url, count });
+    await load.ask('open', await server.ask('addresses', count));
     await until(`${count} streams`, async () => (await server.ask('streams', undefined)) === count);
   };
 

@@ -27,7 +27,8 @@ const handlersFor = (contending: Contending) => {
     const published: unknown[] = [];
     while (performance.now() - startedAt < durationMs) {
       const dueAt = startedAt + (published.length * 1_000) / rate;
-      if (dueAt > performance.now()) await delay(dueAt - performance.now());
+      const waitMs = dueAt - performance.now();
+      if (waitMs > 0) await delay(waitMs);
       else await new Promise<void>((resolve) => process.nextTick(resolve));
       published.push(contending.publish(++n, performance.timeOrigin + dueAt));
     }

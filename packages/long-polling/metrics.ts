@@ -1,0 +1,49 @@
+/** What to watch on a server of parked requests, in Prometheus's text format at `/metrics`. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Outcome } from './parking.ts';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+const OUTCOMES: readonly Outcome[] = ['delivered', 'timeout', 'left', 'replaced', 'shutdown', 'failed'];
+
+/** A registry per server, so that two servers in one process do not share their numbers. `parked` says how many wait. */
+export function createMetrics(parked: () => number) {
+  const registry = new Registry();
+  const registers = [registry];
+  new Gauge({
+    name: 'long_polling_parked',
+    help: 'Requests that wait now',
+    registers,
+    collect() {
+      this.set(parked());
+    },
+  });
+  const hold = new Histogram({
+    name: 'long_polling_hold_seconds',
+    help: 'How long requests were parked, by what ended it; left: the client went away',
+    labelNames: ['outcome'] as const,
+    buckets: [0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30],
+    registers,
+  });
+  // Looked up once: by label it would cost more than the rest of the waking.
+  const holds = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, hold.labels(outcome)])) as Record<
+    Outcome,
+    ReturnType<typeof hold.labels>
+  >;
+  const wakeUp = new Histogram({
+    name: 'long_polling_wake_up_seconds',
+    help: 'From the arrival of an update at this process to an answer with it',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1],
+    registers,
+  });
+  return {
+    registry,
+    held: (outcome: Outcome, milliseconds: number) => holds[outcome].observe(milliseconds / 1_000),
+    wokenAfter: (milliseconds: number) => wakeUp.observe(milliseconds / 1_000),
+    refused: new Counter({
+      name: 'long_polling_refused_total',
+      help: 'Requests refused because too many were waiting',
+      registers,
+    }),
+  };
+}

@@ -7,7 +7,7 @@ import { answer } from './processes.ts';
 
 export interface Contending {
   /** Where so many subscribers find it, one URL each. */
-  addresses(count: number): string[];
+  addresses(count: number): string[] | Promise<string[]>;
   /** How many are there now. */
   streams(): number;
   /** Sends event `n` to all. `dueAt` (milliseconds since the epoch) goes with it, so that the receiver can tell the latency. */

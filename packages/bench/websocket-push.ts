@@ -1,0 +1,94 @@
+/**
+ * A thousand people who listen in one chat room: what one delivery costs the server, at a rate that anybody holds and at one
+ * that only few do.
+ *
+ * The figure that counts is processor time per delivery: on two cores that a server shares with its load generator, rates
+ * and latencies say as much about the one as about the other.
+ */
+import { type DeliveryFigure, measure } from './delivery-measure.ts';
+import { deliveryTables, findFeed } from './delivery-report.ts';
+import { describeMachine, type Results, type Target, versionsOf } from './results.ts';
+import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
+import type { Contestant } from './websocket-push-server.ts';
+
+const FILES = {
+  server: new URL('websocket-push-server.ts', import.meta.url),
+  load: new URL('websocket-push-load.ts', import.meta.url),
+};
+
+const SIZES = {
+  full: { rounds: 5, idle: 4_000, subscribers: 1_000, slowMs: 5_000, fastMs: 3_000, warmUpMs: 500 },
+  quick: { rounds: 3, idle: 1_000, subscribers: 1_000, slowMs: 700, fastMs: 500, warmUpMs: 150 },
+  tiny: { rounds: 1, idle: 200, subscribers: 60, slowMs: 200, fastMs: 100, warmUpMs: 20 },
+};
+
+/** Reports what `ours` reached beside its peers. */
+export async function run(options: BenchOptions = {}): Promise<Results> {
+  const { size = 'full', say, signal } = options;
+  await using stack = new AsyncDisposableStack();
+  const env = await findFeed(stack, options);
+  const names: Contestant[] = [
+    'plain ws.send loop',
+    'ours',
+    'socket.io',
+    ...(env ? (['ours, feed in Redis'] as const) : []),
+  ];
+  if (!env) say?.('there is no Redis: the row with the feed in Redis is left out');
+  const measureOne = (name: Contestant) => measure(FILES, name, SIZES[size], env ?? {});
+  const rounds = await runRounds(SIZES[size].rounds, names, measureOne, options);
+  signal?.throwIfAborted();
+
+  return {
+    bench: 'websocket-push',
+    at: new Date().toISOString(),
+    shortened: size !== 'full',
+    machine: describeMachine(),
+    versions: versionsOf('ws', 'socket.io'),
+    rounds: rounds.rounds,
+    noise: rounds.noise,
+    tables: deliveryTables(rounds, names, SIZES[size]),
+    targets: targets(rounds),
+  };
+}
+
+function targets({ of, ratio }: Rounds<Contestant, DeliveryFigure>): Target[] {
+  return [
+    {
+      claim: '10 events/s: CPU per delivery, ours ÷ plain ws.send loop',
+      unit: '×',
+      measured: ratio('ours', 'plain ws.send loop', 'slow cpuMicros'),
+      atMost: 1,
+    },
+    {
+      claim: '10 events/s: p99, ours ÷ plain ws.send loop',
+      unit: '×',
+      measured: ratio('ours', 'plain ws.send loop', 'slow p99Ms'),
+      atMost: 1,
+    },
+    {
+      claim: '1,000 events/s: deliveries per CPU second, ours ÷ plain ws.send loop',
+      unit: '×',
+      measured: ratio('plain ws.send loop', 'ours', 'fast cpuMicros'),
+      atLeast: 20,
+    },
+    {
+      claim: '1,000 events/s: deliveries per CPU second, ours ÷ socket.io',
+      unit: '×',
+      measured: ratio('socket.io', 'ours', 'fast cpuMicros'),
+      atLeast: 25,
+    },
+    { claim: '1,000 events/s: p99 of ours', unit: 'ms', measured: of('ours', 'fast p99Ms'), atMost: 50 },
+    {
+      claim: '1,000 events/s: deliveries of ours that were lost',
+      unit: '',
+      measured: of('ours', 'fast lost'),
+      atMost: 0,
+    },
+    {
+      claim: 'memory per idle stream, ours ÷ plain ws.send loop',
+      unit: '×',
+      measured: ratio('ours', 'plain ws.send loop', 'idleKb'),
+      atMost: 1.2,
+    },
+  ];
+}

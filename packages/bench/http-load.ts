@@ -20,7 +20,7 @@ const buffer = Buffer.allocUnsafe(64 * 1_024);
 async function run({ url, headers = {}, connections, durationMs }: Load) {
   const target = new URL(url);
   const lines = Object.entries({ Host: target.host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
-  const request = `GET ${target.pathname} HTTP/1.1\r\n${lines.join('')}\r\n`;
+  const request = `GET ${target.pathname}${target.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
   const { start, length } = await readOne(target, request);
 
   const latenciesMs: number[] = [];

@@ -20,6 +20,8 @@ export interface Rounds<Name extends string, Figure extends string> {
   of: (name: Name, figure: Figure) => Spread;
   /** `figure` of one contestant, divided by that of another. */
   ratio: (one: Name, other: Name, figure: Figure) => Spread;
+  /** `figure` of one contestant, less that of another. */
+  difference: (one: Name, other: Name, figure: Figure) => Spread;
 }
 
 export async function runRounds<Name extends string, Figure extends string>(
@@ -40,13 +42,15 @@ export async function runRounds<Name extends string, Figure extends string>(
     }
   }
   const figures = (name: Name, figure: Figure) => taken.get(name)!.map((each) => each[figure]);
+  const compare = (by: (a: number, b: number) => number) => (one: Name, other: Name, figure: Figure) => {
+    const others = figures(other, figure);
+    return spread(figures(one, figure).map((value, round) => by(value, others[round]!)));
+  };
   return {
     rounds,
     noise: spread(noise),
     of: (name, figure) => spread(figures(name, figure)),
-    ratio(one, other, figure) {
-      const divisors = figures(other, figure);
-      return spread(figures(one, figure).map((value, round) => value / divisors[round]!));
-    },
+    ratio: compare((a, b) => a / b),
+    difference: compare((a, b) => a - b),
   };
 }

@@ -46,17 +46,18 @@ test('the noise of a machine with twice as many spinning threads as cores is see
   }
 });
 
-test('every round has each contestant once, every other round backwards, and ratios are taken within a round', async () => {
+test('every round has each contestant once, every other round backwards, and comparisons are taken within a round', async () => {
   const order: string[] = [];
   const figures: Record<string, number[]> = { a: [10, 100, 1], b: [1, 50, 1] };
   const measure = async (name: 'a' | 'b') => {
     order.push(name);
     return { rate: figures[name]!.shift()! };
   };
-  const { of, ratio } = await runRounds(3, ['a', 'b'], measure, { size: 'tiny' });
+  const { of, ratio, difference } = await runRounds(3, ['a', 'b'], measure, { size: 'tiny' });
   expect(order.join('')).toBe('abbaab');
   expect(of('a', 'rate')).toEqual({ median: 10, min: 1, max: 100 });
   expect(ratio('a', 'b', 'rate')).toEqual({ median: 2, min: 1, max: 10 });
+  expect(difference('a', 'b', 'rate')).toEqual({ median: 9, min: 0, max: 50 });
 });
 
 test('a run that is told to stop measures nobody any more', async () => {

@@ -29,8 +29,7 @@ export interface AskOptions {
   client: string;
   signal: AbortSignal | undefined;
   maxDelayMs?: number | undefined;
-  /** What connection and answer may take beyond the hold. 10 s: a slow line has three tries to open. */
-  graceMs?: number;
+  graceMs?: number | undefined;
 }
 
 /** The first wait after an error is up to so long, and each one up to twice the one before. */

@@ -27,6 +27,8 @@ export interface WaitOptions {
   client?: string;
   /** The longest wait after an error: 30 s, so that whoever looks again does not find it asleep. */
   maxDelayMs?: number;
+  /** What connection and answer may take beyond the hold; then the line counts as dead. 10 s: a slow line has three tries. */
+  graceMs?: number;
 }
 
 export interface SubscribeOptions extends WaitOptions {
@@ -49,11 +51,11 @@ export async function* subscribe(
   url: string,
   { after, signal, spreadMs = 50, ...options }: SubscribeOptions = {},
 ): AsyncGenerator<Update> {
-  const { waitSeconds = 25, client = randomUUID(), maxDelayMs } = options;
+  const { waitSeconds = 25, client = randomUUID(), maxDelayMs, graceMs } = options;
   let cursor = after;
   while (!signal?.aborted) {
     const askedAt = performance.now();
-    const answer = await ask(url, UPDATES_PATH, { after: cursor, waitSeconds, client, signal, maxDelayMs });
+    const answer = await ask(url, UPDATES_PATH, { after: cursor, waitSeconds, client, signal, maxDelayMs, graceMs });
     if (!answer) return; // aborted
     // The body first: an answer that is cut in its middle must not move the cursor.
     const updates = answer.status === 204 ? [] : decode(answer.body, decodeUpdates);
@@ -86,11 +88,11 @@ export async function orderReport(url: string, title: string, signal?: AbortSign
 export async function waitForReport(
   url: string,
   location: string,
-  { signal, waitSeconds = 25, client = randomUUID(), maxDelayMs }: WaitOptions = {},
+  { signal, waitSeconds = 25, client = randomUUID(), maxDelayMs, graceMs }: WaitOptions = {},
 ): Promise<Report | undefined> {
   while (!signal?.aborted) {
     const askedAt = performance.now();
-    const answer = await ask(url, location, { waitSeconds, client, signal, maxDelayMs });
+    const answer = await ask(url, location, { waitSeconds, client, signal, maxDelayMs, graceMs });
     if (answer?.status === 200) return decode(answer.body, asReport);
     if (performance.now() - askedAt < SOON_MS) await pause(Math.random() * SOON_MS, signal);
   }
@@ -112,7 +114,11 @@ async function pause(milliseconds: number, signal: AbortSignal | undefined): Pro
 if (import.meta.main) {
   await main(async (_stack, signal) => {
     const [url, ...args] = process.argv.slice(2);
-    const waitSeconds = envInteger('WAIT_SECONDS', 25, { min: 1 });
+    const options = {
+      signal,
+      waitSeconds: envInteger('WAIT_SECONDS', 25, { min: 1 }),
+      client: process.env.CLIENT || randomUUID(),
+    };
     if (!url)
       return console.log(
         'usage: node client.ts <url of a server> [cursor | report <title>]   (start one with: node server.ts)',
@@ -120,11 +126,11 @@ if (import.meta.main) {
     if (args[0] === 'report') {
       const location = await orderReport(url, args[1] ?? 'Q3', signal);
       console.log(`ordered: ${location}`);
-      const report = await waitForReport(url, location, { signal, waitSeconds });
+      const report = await waitForReport(url, location, options);
       if (report) console.log(`ready: ${report.title}, ${report.pages} pages`);
       return;
     }
-    for await (const { id, at, data } of subscribe(url, { after: args[0], signal, waitSeconds })) {
+    for await (const { id, at, data } of subscribe(url, { ...options, after: args[0] })) {
       const text = data.type === 'message' ? `#${data.n} ${data.text}` : `${data.type}: ${data.title}`;
       console.log(`${text}  ${Date.now() - at} ms  id ${id}`);
     }

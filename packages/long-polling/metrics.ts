@@ -25,11 +25,7 @@ export function createMetrics(parked: () => number) {
     buckets: [0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30],
     registers,
   });
-  // Looked up once: by label it would cost more than the rest of the waking.
-  const holds = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, hold.labels(outcome)])) as Record<
-    Outcome,
-    ReturnType<typeof hold.labels>
-  >;
+  for (const outcome of OUTCOMES) hold.zero({ outcome }); // a rate needs a series from the start
   const wakeUp = new Histogram({
     name: 'long_polling_wake_up_seconds',
     help: 'From the arrival of an update at this process to an answer with it',
@@ -38,7 +34,7 @@ export function createMetrics(parked: () => number) {
   });
   return {
     registry,
-    held: (outcome: Outcome, milliseconds: number) => holds[outcome].observe(milliseconds / 1_000),
+    held: (outcome: Outcome, milliseconds: number) => hold.observe({ outcome }, milliseconds / 1_000),
     wokenAfter: (milliseconds: number) => wakeUp.observe(milliseconds / 1_000),
     refused: new Counter({
       name: 'long_polling_refused_total',

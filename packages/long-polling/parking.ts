@@ -28,6 +28,11 @@ export interface Place {
   readonly wake: (fresh: readonly Update[]) => void;
 }
 
+/** Never longer than the client waits, and up to a fifth shorter: who came together does not come back together. */
+export function holdFor(waitMs: number | undefined, maxHoldMs: number): number {
+  return Math.min(waitMs ?? maxHoldMs, maxHoldMs) * (1 - Math.random() / 5);
+}
+
 export interface ParkingOptions {
   maxParked: number;
   maxPerClient: number;

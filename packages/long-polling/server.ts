@@ -14,7 +14,7 @@ import { main } from '@patterns/kit/main';
 import { answerError } from '@patterns/kit/problem';
 import { problemOf, sendAnswer, sendNothing } from './answers.ts';
 import { createMetrics } from './metrics.ts';
-import { ANYTHING, Parking } from './parking.ts';
+import { ANYTHING, holdFor, Parking } from './parking.ts';
 import { type Notice, type Question, REPORTS_PATH, readQuestion, UPDATES_PATH } from './protocol.ts';
 import { Batches, Inbox, PendingReport, type Waiting } from './questions.ts';
 import { createRoutes } from './routes.ts';
@@ -87,9 +87,7 @@ export async function startServer({
         metrics.wokenAfter(performance.now() - tail.newsSince);
       },
     });
-    // Never longer than the client waits, and up to a fifth shorter: who came together does not come back together.
-    const mostMs = listening.closing.aborted ? 0 : Math.min(waitMs ?? maxHoldMs, maxHoldMs);
-    const holdMs = mostMs * (1 - Math.random() / 5);
+    const holdMs = listening.closing.aborted ? 0 : holdFor(waitMs, maxHoldMs);
     if (isLooking) void look();
     else parked.hold(holdMs);
 

@@ -1,10 +1,12 @@
 /**
- * What docker-compose.yml publishes: its own ports and its own credentials, so that no Redis or PostgreSQL that was
- * there before is ever touched. A test compares the two files.
+ * What docker-compose.yml publishes: its own ports and its own credentials, so that no server that was there before is
+ * ever touched. A test compares the two files.
  */
 export const compose = {
   redis: { port: 56_379, password: 'patterns' },
   postgres: { port: 55_432, user: 'patterns', password: 'patterns', database: 'patterns' },
+  // No password, but an identity: 16 bytes in base64url. This one reads "backends-talking".
+  kafka: { port: 59_092, clusterId: 'YmFja2VuZHMtdGFsa2luZw' },
 } as const;
 
 export function composeRedisUrl(port: number = compose.redis.port): string {
@@ -14,4 +16,9 @@ export function composeRedisUrl(port: number = compose.redis.port): string {
 export function composePostgresUrl(port: number = compose.postgres.port): string {
   const { user, password, database } = compose.postgres;
   return `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+}
+
+/** `host:port`. */
+export function composeKafkaAddress(port: number = compose.kafka.port): string {
+  return `127.0.0.1:${port}`;
 }

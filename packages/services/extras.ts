@@ -42,6 +42,12 @@ export const extras = {
     ],
     packages: { 'apt-get': 'chromium', dnf: 'chromium', apk: 'chromium', brew: '--cask chromium' },
   },
+  kcat: {
+    name: 'kcat',
+    needed: 'the tests over Kafka, where no Kafka is to be had',
+    programs: ['kcat', 'kafkacat'], // its name until 2021
+    packages: { 'apt-get': 'kcat', brew: 'kcat' },
+  },
 } as const satisfies Record<string, Extra>;
 
 export type ExtraName = keyof typeof extras;

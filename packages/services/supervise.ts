@@ -15,6 +15,8 @@ export interface Supervised extends AsyncDisposable {
   readonly directory: string;
   /** Of the running server; 0 while there is none. */
   readonly pid: number;
+  /** The line by which the running server said that it is ready; '' while there is none. */
+  readonly readyLine: string;
   /** Ends the server, and resolves when it has ended. SIGKILL unless told: the fault that tests want. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts the killed server again, with the same arguments in the same directory. */
@@ -67,6 +69,9 @@ export async function supervise(plan: Plan, options: { signal?: AbortSignal } = 
     directory: plan.directory,
     get pid() {
       return state.is === 'ready' ? state.pid : 0;
+    },
+    get readyLine() {
+      return state.is === 'ready' ? state.line : '';
     },
     async kill(signal = 'SIGKILL') {
       if (state.is !== 'ready') return;

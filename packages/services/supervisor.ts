@@ -42,7 +42,8 @@ export interface Plan {
 }
 
 export type Report =
-  | { is: 'ready'; pid: number }
+  /** `line` is the one that the server printed with the plan's `ready` in it. */
+  | { is: 'ready'; pid: number; line: string }
   /** `output` is the end of what the server printed. */
   | { is: 'exited'; why: string; output: string };
 
@@ -70,13 +71,19 @@ async function run(
   const child = spawn(file, args, { cwd, ...user, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running = child;
   let output = '';
-  let awaited = ready;
+  let waiting = true;
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output = (output + text).slice(-outputBytes);
-      if (awaited === undefined || !output.includes(awaited)) return;
-      awaited = undefined;
-      report({ is: 'ready', pid: child.pid ?? 0 });
+      if (!waiting || ready === undefined) return;
+      // What follows the last newline may go on.
+      const line = output
+        .split('\n')
+        .slice(0, -1)
+        .find((each) => each.includes(ready));
+      if (line === undefined) return;
+      waiting = false;
+      report({ is: 'ready', pid: child.pid ?? 0, line });
     });
   }
   const why = await new Promise<string>((resolve) => {

@@ -5,6 +5,8 @@
  */
 import { describe, inject, test } from 'vitest';
 import { type ExtraName, extras, findExtra, installCommand } from './extras.ts';
+import { kafkaName, locateKafka } from './kafka.ts';
+import { ServiceError } from './service.ts';
 
 type Describe = (title: string, body: () => void) => void;
 
@@ -23,6 +25,17 @@ export function requirePostgres(): Describe {
 export function requireExtra(name: ExtraName): Describe {
   if (findExtra(name) !== undefined) return describe;
   return describeUnless(`no ${name}: pnpm extras, or ${installCommand([extras[name]]) ?? 'install it'}`);
+}
+
+/** A `describe` for suites that need a Kafka, and what `findKafka` will find, by name: where it is only a protocol double,
+ *  results must say so. Rejects when KAFKA_BROKERS names one that does not answer: a mistake, not a lack. */
+export async function requireKafka(): Promise<{ describe: Describe; name: string }> {
+  try {
+    return { describe, name: kafkaName(await locateKafka()) };
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== 'not-installed') throw error;
+    return { describe: describeUnless(error.message), name: 'kafka' };
+  }
 }
 
 function describeUnless(missing: string | undefined): Describe {

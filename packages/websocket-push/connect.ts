@@ -42,11 +42,12 @@ export async function* connect(
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
   address.searchParams.set('ticket', ticket);
   if (cursor !== undefined) address.searchParams.set('after', cursor);
-  const ws = new WebSocket(address, PROTOCOL, {
+  const handling = {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    ...{ closeTimeout: CLOSE_TIMEOUT_MS }, // which the types do not know yet
-  });
+    closeTimeout: CLOSE_TIMEOUT_MS,
+  };
+  const ws = new WebSocket(address, PROTOCOL, handling);
   // A peer that vanished is never reported to a reader. The server ticks, so silence means that somebody is gone.
   const silence = setTimeout(() => ws.terminate(), silenceMs);
   let end = { code: 1006, reason: '' };

@@ -86,8 +86,6 @@ export class Connection {
   readonly identity: Identity;
   readonly outbox: Outbox;
   readonly messages = new TokenBucket(RATE);
-  /** Aborts when the connection is over, whoever ended it. */
-  readonly closed = new AbortController();
   /** What had been read of it at the last heartbeat. */
   bytesHeard = 0;
 

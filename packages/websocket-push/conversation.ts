@@ -7,6 +7,7 @@
 import { isCursor } from '@patterns/feed/cursor';
 import { type Feed, FeedError, OLDEST } from '@patterns/feed/feed';
 import type { Log } from '@patterns/kit/log';
+import type { Audience } from './audience.ts';
 import type { Connection } from './connections.ts';
 import { frameOf, textFrame } from './frames.ts';
 import type { Metrics } from './metrics.ts';
@@ -14,6 +15,7 @@ import { type ChatData, CLOSE, decodeClientMessage, ProtocolError, ROOM } from '
 
 export interface Conversation {
   feed: Feed<ChatData>;
+  audience: Audience;
   metrics: Metrics;
   log: Log;
   /** Live events that may wait for a slow reader. */
@@ -24,24 +26,30 @@ export interface Conversation {
 export function converse(
   connection: Connection,
   after: string | undefined,
-  { feed, metrics, log, maxPending }: Conversation,
-) {
-  const { ws, outbox, closed, identity } = connection;
+  { feed, audience, metrics, log, maxPending }: Conversation,
+): void {
+  const { ws, outbox, identity } = connection;
+  let catchingUp: AbortController | undefined;
 
   // #region tell
   async function begin(): Promise<void> {
     if (after !== undefined && !isCursor(after)) throw new ProtocolError(CLOSE.badCursor, 'after: malformed cursor');
     // Without a cursor it begins now; and it is told where that is, so that it can resume even if no event ever comes.
-    const cursor = after ?? (await feed.position());
+    const cursor = after ?? audience.head ?? (await feed.position());
     outbox.send(textFrame({ type: 'welcome', user: identity.user, cursor }));
     metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
     tell(cursor);
   }
 
+  /** Everything after the cursor: alone until it has caught up, and from then on with all the others. */
   function tell(cursor: string): void {
+    if (ws.readyState !== ws.OPEN || audience.join(outbox, cursor, tell)) return;
+    const alone = new AbortController();
+    catchingUp = alone;
     feed
-      .follow({ after: cursor, signal: closed.signal, maxPending }, (event) => {
+      .follow({ after: cursor, signal: alone.signal, maxPending }, (event) => {
         outbox.send(frameOf(event));
+        if (audience.join(outbox, event.id, tell)) alone.abort();
         return outbox.drained();
       })
       .catch(end);
@@ -91,6 +99,10 @@ export function converse(
     } catch (error) {
       end(error);
     }
+  });
+  ws.on('close', () => {
+    audience.leave(outbox);
+    catchingUp?.abort();
   });
   begin().catch(end);
 }

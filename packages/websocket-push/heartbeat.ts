@@ -44,7 +44,7 @@ export function startHeartbeat(connections: Connections, { everyMs, onRoundTrip 
   return {
     stop: () => clearInterval(timer),
     /** A pong came. One that answers an older ping, or none, says nothing. */
-    pong(payload: Buffer): void {
+    pong: (payload: Buffer): void => {
       if (payload.toString() === sent) onRoundTrip((performance.now() - Number(sent)) / 1_000);
     },
   };

@@ -35,8 +35,8 @@ class Batch {
 
   get bytes(): Buffer {
     if (this.#bytes) return this.#bytes;
-    const frames: Buffer[] = [];
-    for (let batch: Batch | undefined = this; batch; batch = batch.#before) frames.push(batch.#frame);
+    const frames = [this.#frame];
+    for (let batch = this.#before; batch; batch = batch.#before) frames.push(batch.#frame);
     this.#bytes = Buffer.concat(frames.reverse(), this.size);
     return this.#bytes;
   }
@@ -111,9 +111,14 @@ export class Outbox {
     this.#batch = this.#batch ? this.#batch.add(frame) : this.#outboxes.begin(this, frame);
   }
 
+  /** The peer is behind. */
+  get isFull(): boolean {
+    return this.bufferedBytes >= FULL_BYTES;
+  }
+
   /** A promise when the peer is behind: send no more events until it resolves. For one caller at a time. */
   drained(): Promise<void> | undefined {
-    if (this.bufferedBytes < FULL_BYTES) return undefined;
+    if (!this.isFull) return undefined;
     return new Promise((resolve) => {
       this.#resume = resolve;
     });

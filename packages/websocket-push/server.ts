@@ -14,10 +14,11 @@ import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem } from '@patterns/kit/problem';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { Audience } from './audience.ts';
 import { Connections } from './connections.ts';
 import { converse } from './conversation.ts';
-import { admit, refuse } from './handshake.ts';
+import { admit, type Guest, refuse } from './handshake.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createMetrics } from './metrics.ts';
 import { type ChatData, CLOSE, PROTOCOL } from './protocol.ts';
@@ -73,32 +74,35 @@ export async function startServer({
     metrics.cutOff.inc({ reason });
   });
   const metrics = createMetrics(connections);
-  const conversation = { feed, metrics, log, maxPending };
-  const webSockets = new WebSocketServer({
+  const audience = new Audience();
+  const conversation = { feed, audience, metrics, log, maxPending };
+  const handling = {
     noServer: true,
     clientTracking: false,
     handleProtocols: () => PROTOCOL,
     maxPayload: maxMessageBytes, // more is closed with 1009; what is not UTF-8, with 1007
     perMessageDeflate: false, // each connection would keep a window, and each event be compressed for each (README)
-    ...{ closeTimeout: graceMs }, // which the types do not know yet
-  });
+    closeTimeout: graceMs,
+  };
+  const webSockets = new WebSocketServer(handling);
 
   // #region upgrade
   async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     if (listening.closing.aborted) throw new HttpProblem(503, { detail: 'stopping', headers: { 'Retry-After': '1' } });
-    const { after, ...identity } = await admit(request, { origins, redeem: (ticket) => tickets.redeem(ticket) });
-    connections.checkRoom(identity.user);
-    webSockets.handleUpgrade(request, socket, head, (ws) => {
-      const connection = connections.add(ws, socket, identity);
-      ws.on('pong', (payload) => heartbeat.pong(payload));
-      ws.on('error', () => {}); // a reset, or a frame that `ws` answers with the right code: 'close' follows
-      ws.on('close', (code) => {
-        connections.remove(connection);
-        connection.closed.abort();
-        metrics.closes.inc({ code });
-      });
-      converse(connection, after, conversation);
+    const guest = await admit(request, { origins, redeem: (ticket) => tickets.redeem(ticket) });
+    connections.checkRoom(guest.user);
+    webSockets.handleUpgrade(request, socket, head, (ws) => open(ws, socket, guest));
+  }
+
+  function open(ws: WebSocket, socket: Socket, guest: Guest): void {
+    const connection = connections.add(ws, socket, guest);
+    ws.on('pong', heartbeat.pong);
+    ws.on('error', ignore); // a reset, or a frame that `ws` answers with the right code: 'close' follows
+    ws.on('close', (code) => {
+      connections.remove(connection);
+      metrics.closes.inc({ code });
     });
+    converse(connection, guest.after, conversation);
   }
   // #endregion
 
@@ -106,8 +110,7 @@ export async function startServer({
   const app = createRoutes({ tickets, registry: metrics.registry, log });
   const server = createServer((request, response) => logRequest(request, response, () => app(request, response)));
   server.on('upgrade', (request, socket: Socket, head) => {
-    const onError = () => {}; // it may be reset while we ask for the ticket
-    socket.on('error', onError);
+    socket.on('error', ignore); // it may be reset while we ask for the ticket
     upgrade(request, socket, head).catch((error) => {
       metrics.refused.inc({ status: refuse(log, request, socket, error) });
     });
@@ -120,12 +123,16 @@ export async function startServer({
     heartbeat.stop();
     throw error;
   });
+  void audience.follow(feed, listening.closing, log);
   listening.closing.addEventListener('abort', () => {
     heartbeat.stop();
     void connections.closeAll(CLOSE.serviceRestart, 'this server stops', { withinMs: graceMs / 2 });
   });
   return listening;
 }
+
+/** One function for all: a closure for each would keep what was in reach when it was made, such as the request. */
+const ignore = () => {};
 
 if (import.meta.main) {
   await main(async (stack, signal) => {

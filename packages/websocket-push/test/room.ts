@@ -1,4 +1,5 @@
 /** What the tests of this folder share: a server on a feed in memory, and a bare socket that shows what comes over the wire. */
+import { text } from 'node:stream/consumers';
 import { MemoryFeed } from '@patterns/feed/memory-feed';
 import { createLog } from '@patterns/kit/log';
 import { EventQueue } from '@patterns/kit/testing/event-queue';
@@ -71,33 +72,35 @@ export async function openSocket(
   const ticket = rest.ticket ?? (await ticketOf(url, name));
   const query = new URLSearchParams({ ticket, ...(after === undefined ? {} : { after }) });
   const frames = new EventQueue<string>();
-  const ws = new WebSocket(`${url.replace(/^http/, 'ws')}${PATHS.chat}?${query}`, protocol ? [protocol] : [], {
-    ...{ closeTimeout: 500 }, // which the types do not know yet
-    ...(origin === undefined ? {} : { origin }),
-  });
+  const handling = { closeTimeout: 500, ...(origin === undefined ? {} : { origin }) };
+  const ws = new WebSocket(
+    `${url.replace(/^http/, 'ws')}${PATHS.chat}?${query.toString()}`,
+    protocol ? [protocol] : [],
+    handling,
+  );
   const closed = Promise.withResolvers<void>();
-  ws.on('message', (data) => frames.push(data.toString()));
+  ws.on('message', (data: Buffer) => frames.push(data.toString()));
   ws.on('error', () => {});
-  ws.on('unexpected-response', async (_request, response) => {
-    let body = '';
-    for await (const chunk of response) body += chunk;
-    frames.push(`${response.statusCode} ${response.headers['content-type']} ${body}`);
-    ws.terminate();
+  ws.on('unexpected-response', (_request, response) => {
+    void text(response).then((body) => {
+      frames.push(`${response.statusCode} ${response.headers['content-type']} ${body}`);
+      ws.terminate();
+    });
   });
   ws.on('close', (code, reason) => {
-    frames.push(`${code} ${reason}`.trim());
+    frames.push(`${code} ${reason.toString()}`.trim());
     closed.resolve();
   });
   return {
     ws,
     frames,
-    say: (id: string, text: string) => ws.send(JSON.stringify({ type: 'say', id, text })),
+    say: (id: string, words: string) => ws.send(JSON.stringify({ type: 'say', id, text: words })),
     /** The next frame of that type, parsed. */
     async next(type: string): Promise<Record<string, unknown> & { id: string; cursor: string }> {
-      return JSON.parse(await frames.find(type, (text) => text.startsWith(`{"type":"${type}"`)));
+      return JSON.parse(await frames.find(type, (frame) => frame.startsWith(`{"type":"${type}"`)));
     },
     /** The close code and its reason, or the status. */
-    end: () => frames.find('the end', (text) => /^\d/.test(text)),
+    end: () => frames.find('the end', (frame) => /^\d/.test(frame)),
     async [Symbol.asyncDispose]() {
       ws.terminate();
       await closed.promise;

@@ -1,0 +1,75 @@
+/**
+ * Those who have seen everything so far, and so hear the same from now on: one follower of the feed for all of them. Whoever is
+ * behind, after a reconnect or because it reads slowly, follows the feed on its own until it has caught up (conversation.ts).
+ *
+ * Nearly everybody has caught up nearly always. A follower each would cost 2 KB of an idle connection, and a dozen calls per event.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Feed } from '@patterns/feed/feed';
+import type { Log } from '@patterns/kit/log';
+import { frameOf } from './frames.ts';
+import type { Outbox } from './outbox.ts';
+import type { ChatData, ChatEvent } from './protocol.ts';
+
+/** Goes on alone after the event with that cursor. */
+type FallBehind = (cursor: string) => void;
+
+/** Between two attempts at a feed that failed. Meanwhile everybody is behind, and served alone. */
+const RETRY_MS = 1_000;
+
+export class Audience {
+  readonly #members = new Map<Outbox, FallBehind>();
+  /** The last event that all of them have been sent; undefined while nobody can be told what is new. */
+  #head: string | undefined;
+
+  get head(): string | undefined {
+    return this.#head;
+  }
+
+  // #region audience
+  /** Joins, if `cursor` is where the others are. Nothing can be dispatched meanwhile: so there is neither gap nor duplicate. */
+  join(outbox: Outbox, cursor: string, fallBehind: FallBehind): boolean {
+    if (cursor !== this.#head || outbox.isFull) return false;
+    this.#members.set(outbox, fallBehind);
+    return true;
+  }
+
+  leave(outbox: Outbox): void {
+    this.#members.delete(outbox);
+  }
+
+  #tell(event: ChatEvent): void {
+    this.#head = event.id;
+    const frame = frameOf(event);
+    for (const [outbox, fallBehind] of this.#members) {
+      outbox.send(frame);
+      if (!outbox.isFull) continue;
+      this.#members.delete(outbox);
+      fallBehind(event.id);
+    }
+  }
+  // #endregion
+
+  /** Follows the feed until `signal` aborts. */
+  async follow(feed: Feed<ChatData>, signal: AbortSignal, log: Log): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.#head = await feed.position();
+        await feed.follow({ after: this.#head, signal }, (event) => this.#tell(event));
+      } catch (error) {
+        if (!signal.aborted) log.error('the feed cannot be followed', { error });
+        this.#disband();
+        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** Everybody goes on alone, and is told by the feed itself what has become of it. */
+  #disband(): void {
+    const cursor = this.#head;
+    const members = [...this.#members];
+    this.#head = undefined;
+    this.#members.clear();
+    for (const [, fallBehind] of members) fallBehind(cursor!);
+  }
+}

@@ -13,8 +13,8 @@ export interface DemandOptions {
   now?: () => number;
 }
 
-/** Made once for a server. The function counts one poll, and says how many seconds its client should wait. */
 // #region demand
+/** Made once for a server. The function counts one poll, and says how many seconds its client should wait. */
 export function createDemand({
   intervalS: leastS,
   targetPerSecond,

@@ -7,12 +7,16 @@ import { adapt, type Rhythm, waitMs } from '@patterns/polling/interval';
 import { type Answer, HttpConnection } from './http-connection.ts';
 import { answer } from './processes.ts';
 
-export interface Polls {
-  url: string;
-  clients: number;
-  /** From an answer to the next question. Alike: always so long. Else as our client does, by what it finds, and with its jitter. */
+/** From an answer to the next question: `minMs`, always; or as our client does, by what it finds, and with its jitter. */
+export interface Waits {
+  by: 'clock' | 'our client';
   minMs: number;
   maxMs: number;
+}
+
+interface Polls extends Waits {
+  url: string;
+  clients: number;
 }
 
 let connections: HttpConnection[] = [];
@@ -27,7 +31,7 @@ let opened = 0;
 let failure: unknown;
 
 /** Asks until its connection is closed. Its last answer names the ETag and the cursor that the next question gives back. */
-async function poll(connection: HttpConnection, { url, ...bounds }: Polls): Promise<void> {
+async function poll(connection: HttpConnection, { url, by, ...bounds }: Polls): Promise<void> {
   const { pathname, searchParams } = new URL(url);
   let after = searchParams.get('after')!;
   let etag = '';
@@ -45,12 +49,8 @@ async function poll(connection: HttpConnection, { url, ...bounds }: Polls): Prom
       after = /"cursor":"([^"]+)"/.exec(received.body)![1]!;
       etag = /^etag: (\S+)/im.exec(received.head)![1]!;
     }
-    if (bounds.minMs === bounds.maxMs) {
-      await delay(bounds.minMs);
-    } else {
-      rhythm = adapt(rhythm, hasNews ? 'news' : 'nothing', bounds);
-      await delay(waitMs(rhythm, bounds, 0));
-    }
+    rhythm = adapt(rhythm, hasNews ? 'news' : 'nothing', bounds);
+    await delay(by === 'clock' ? bounds.minMs : waitMs(rhythm, bounds, 0));
   }
 }
 

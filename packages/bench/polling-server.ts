@@ -48,10 +48,10 @@ const handlers = {
       const dueAt = performance.now() + (-Math.log(1 - Math.random()) * 1_000) / rate;
       // At least one: without an event there is nothing to measure.
       if (dueAt > endAt && count > 0) {
-        await delay(endAt - performance.now());
+        await delay(Math.max(0, endAt - performance.now()));
         return count;
       }
-      await delay(dueAt - performance.now());
+      await delay(Math.max(0, dueAt - performance.now()));
       const due = (performance.timeOrigin + performance.now()).toFixed(3);
       await feed.append(`due=${due}`, { status: 'placed', version: 1 });
     }

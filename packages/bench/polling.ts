@@ -2,30 +2,25 @@
  * What polling trades: news is half an interval old on average, and the shorter the interval, the more polls find nothing. How
  * old and how many at three intervals, and what a poll that finds nothing costs.
  */
-import type { HttpLoad } from './http-load.ts';
-import type { PollingLoad } from './polling-load.ts';
-import type { Contestant, PollingServer } from './polling-server.ts';
-import { startChild } from './processes.ts';
+import type { Waits } from './polling-load.ts';
+import { type Asked, measureEmpty, measureStaleness, type Size } from './polling-measure.ts';
 import { describeMachine, type Results, type Target, versionsOf } from './results.ts';
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
 
-const SIZES = {
-  full: { rounds: 7, clients: 200, pollingMs: 5_000, connections: 50, durationMs: 1_000, warmUpMs: 500 },
-  quick: { rounds: 3, clients: 200, pollingMs: 2_000, connections: 50, durationMs: 300, warmUpMs: 150 },
-  tiny: { rounds: 1, clients: 10, pollingMs: 300, connections: 10, durationMs: 50, warmUpMs: 20 },
+const SIZES: Record<NonNullable<BenchOptions['size']>, Size & { rounds: number }> = {
+  full: { rounds: 5, clients: 200, rate: 2, pollingMs: 4_000, connections: 50, durationMs: 1_000, warmUpMs: 500 },
+  quick: { rounds: 3, clients: 200, rate: 2, pollingMs: 1_500, connections: 50, durationMs: 300, warmUpMs: 150 },
+  tiny: { rounds: 1, clients: 10, rate: 50, pollingMs: 100, connections: 10, durationMs: 50, warmUpMs: 20 },
 };
-type Size = (typeof SIZES)['full'];
 
-/** Events a second, at random times. */
-const RATE = 2;
-
-/** How long a client waits from an answer to its next poll. The last one does as our client: sooner after news, and with jitter. */
+/** From an answer to the next poll: always as long; or as our client waits, with its jitter, and sooner after news. */
 const INTERVALS = {
-  'every 250 ms': { minMs: 250, maxMs: 250 },
-  'every 500 ms': { minMs: 500, maxMs: 500 },
-  'every 1,000 ms': { minMs: 1_000, maxMs: 1_000 },
-  'adaptive, 250 to 1,000 ms': { minMs: 250, maxMs: 1_000 },
-} as const;
+  'every 250 ms': { by: 'clock', minMs: 250, maxMs: 250 },
+  'every 500 ms': { by: 'clock', minMs: 500, maxMs: 500 },
+  'every 1,000 ms': { by: 'clock', minMs: 1_000, maxMs: 1_000 },
+  'our client, 500 ms': { by: 'our client', minMs: 500, maxMs: 500 },
+  'our client, 250 to 1,000 ms': { by: 'our client', minMs: 250, maxMs: 1_000 },
+} as const satisfies Record<string, Waits>;
 type Interval = keyof typeof INTERVALS;
 const intervals = Object.keys(INTERVALS) as Interval[];
 
@@ -55,7 +50,7 @@ const EMPTY_POLLS = {
   'ours, 304': { server: 'ours', etag: true },
   'textbook, whole body': { server: 'textbook', etag: false },
   'textbook, Express makes an ETag, 304': { server: 'textbook', etag: true },
-} as const;
+} as const satisfies Record<string, Asked>;
 type EmptyPoll = keyof typeof EMPTY_POLLS;
 const emptyPolls = Object.keys(EMPTY_POLLS) as EmptyPoll[];
 
@@ -87,74 +82,29 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
         title: `a poll that finds nothing, ${size.connections} connections kept open`,
         columns: Object.values(EMPTY),
         rows: rows(EMPTY, emptyPolls),
-        note: 'Each connection asks again as soon as it has its answer. ',
+        note: 'Each connection asks again as soon as it has its answer. The textbook sends all 20 orders each time. Express hashes them to find that they are the same; our server compares a version.',
       },
       {
-        title: `${size.clients} clients, ${RATE} events a second at random times, ${size.pollingMs / 1_000} s a round: how old news is when it is seen`,
+        title: `${size.clients} clients, ${size.rate} events a second at random times, ${size.pollingMs / 1_000} s a round: how old news is when it is seen`,
         columns: Object.values(STALENESS),
         rows: rows(STALENESS, intervals),
-        note: 'Expected is half the interval. Where the interval is drawn anew each time it is more than half its mean, E[T²] / 2 E[T]: of all moments, more fall into a long gap than into a short one.',
+        note: `An event is as old as what is left of the interval into which it falls: half of it on average. Expected is half the interval that was asked for, and E[T²] / 2 E[T] of the intervals as they were where they differ, because of all moments more fall into a long interval than into a short one; the jitter of a tenth to either side adds 0.3 %. Each client has a phase of its own: ${size.clients} times ${(size.rate * size.pollingMs) / 1_000} events a round are enough for 2 %. Where clients adapt they do so together, after the same news, and a handful of events says little: the last row is for information.`,
       },
     ],
     targets: targets(rounds),
   };
 }
 
-const startServer = (name: Contestant) =>
-  startChild<PollingServer>(new URL('polling-server.ts', import.meta.url), { args: [name] });
-
-async function measureEmpty({ server: name, etag }: { server: Contestant; etag: boolean }, size: Size) {
-  await using server = startServer(name);
-  await using load = startChild<HttpLoad>(new URL('http-load.ts', import.meta.url));
-  const url = await server.ask('url', undefined);
-  const headers: Record<string, string> = {};
-  if (etag) headers['If-None-Match'] = (await fetch(url)).headers.get('etag')!;
-  const { connections, durationMs, warmUpMs } = size;
-  await load.ask('run', { url, headers, connections, durationMs: warmUpMs });
-  const usage = () => Promise.all([server.ask('usage', { collect: false }), load.ask('usage', { collect: false })]);
-  const [server0, load0] = await usage();
-  const startedAt = performance.now();
-  const { requests, ...received } = await load.ask('run', { url, headers, connections, durationMs });
-  const micros = (performance.now() - startedAt) * 1_000;
-  const [server1, load1] = await usage();
-  const busy = server1.cpuMicros - server0.cpuMicros;
-  return {
-    ...received,
-    cpuMicros: busy / requests,
-    rate: requests / (micros / 1e6),
-    serverBusy: (busy / micros) * 100,
-    loadBusy: ((load1.cpuMicros - load0.cpuMicros) / micros) * 100,
-  };
-}
-
-async function measureStaleness(interval: { minMs: number; maxMs: number }, { clients, pollingMs }: Size) {
-  await using server = startServer('ours');
-  await using load = startChild<PollingLoad>(new URL('polling-load.ts', import.meta.url));
-  await load.ask('open', { url: await server.ask('url', undefined), clients, ...interval });
-  const before = await server.ask('usage', { collect: false });
-  await load.ask('reset', undefined);
-  const events = await server.ask('publishAtRandom', { rate: RATE, durationMs: pollingMs });
-  const { polls, meanMs, residualMs, emptyShare, ...seen } = await load.ask('seen', { events });
-  const after = await server.ask('usage', { collect: false });
-  const expectedMs = interval.minMs === interval.maxMs ? interval.minMs / 2 : residualMs;
-  return {
-    ...seen,
-    cpuMicros: (after.cpuMicros - before.cpuMicros) / polls,
-    meanMs,
-    expectedMs,
-    offPercent: Math.abs(meanMs / expectedMs - 1) * 100,
-    emptyPercent: emptyShare * 100,
-  };
-}
-
 function targets({ of }: Rounds<EmptyPoll | Interval, string>): Target[] {
   return [
-    ...intervals.map((name) => ({
-      claim: `${name}: mean staleness is off what is expected by`,
-      unit: '%',
-      measured: of(name, 'offPercent'),
-      atMost: 5,
-    })),
+    ...intervals
+      .filter((name) => INTERVALS[name].minMs === INTERVALS[name].maxMs)
+      .map((name) => ({
+        claim: `${name}: mean staleness is off half the interval by`,
+        unit: '%',
+        measured: of(name, 'offPercent'),
+        atMost: 5,
+      })),
     { claim: 'bytes of the answer to an empty poll', unit: '', measured: of('ours, 304', 'bytes'), atMost: 120 },
   ];
 }

@@ -24,9 +24,10 @@ async function open(name: BrokerName | 'bare XADD'): Promise<Publish> {
 const publish = await open(process.argv[2] as BrokerName | 'bare XADD');
 let latenciesMs: number[] = [];
 
-async function publishOne(dueAt = performance.now()): Promise<void> {
-  await publish(dueAt);
-  latenciesMs.push(performance.now() - dueAt);
+async function publishOne(): Promise<void> {
+  const startedAt = performance.now();
+  await publish(startedAt);
+  latenciesMs.push(performance.now() - startedAt);
 }
 
 function figures(cpu: NodeJS.CpuUsage, startedAt: number) {
@@ -63,9 +64,10 @@ const handlers = {
     for (
       let dueAt = startedAt;
       dueAt < startedAt + durationMs;
-      dueAt += (-Math.log(1 - Math.random()) * 1_000) / rate
+      dueAt += (-Math.log(1 - Math.random()) / rate) * 1_000
     ) {
-      if (dueAt > performance.now()) await delay(dueAt - performance.now());
+      const earlyMs = dueAt - performance.now();
+      if (earlyMs > 0) await delay(earlyMs);
       published.push(publishOne());
     }
     await Promise.all(published);

@@ -3,24 +3,16 @@
  * without waiting for each receipt, and how long a message is under way. All on a Redis of their own.
  */
 import { startRedis } from '@patterns/services/start-redis';
-import { startChild } from './processes.ts';
 import type { BrokerName } from './pub-sub-broker.ts';
-import type { Consumer } from './pub-sub-consumer.ts';
-import type { Publisher } from './pub-sub-publisher.ts';
+import { CALLERS, consume, hear, publish, RATE, type Size } from './pub-sub-measure.ts';
 import { describeMachine, type Results, type Table, type Target, versionsOf } from './results.ts';
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
 
-const SIZES = {
+const SIZES: Record<NonNullable<BenchOptions['size']>, Size & { rounds: number }> = {
   full: { rounds: 7, consumed: 60_000, flatOutMs: 1_000, pacedMs: 3_000, warmUpMs: 500 },
   quick: { rounds: 3, consumed: 10_000, flatOutMs: 300, pacedMs: 500, warmUpMs: 150 },
   tiny: { rounds: 1, consumed: 250, flatOutMs: 50, pacedMs: 50, warmUpMs: 10 },
 };
-type Size = (typeof SIZES)['full'];
-
-/** Callers that publish at the same time, each waiting for its own receipts. */
-const CALLERS = 50;
-/** Messages a second: a rate that nobody has to hurry for. */
-const RATE = 1_000;
 
 const CONSUMERS = { 'bare XREADGROUP and XACK': 'bare', 'redis-streams, consumer group': 'ours' } as const;
 const PUBLISHERS = { 'bare XADD': 'bare XADD', 'redis-streams': 'redis-streams' } as const;
@@ -98,40 +90,6 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
     tables,
     targets: targets(rounds),
   };
-}
-
-async function consume(url: string, way: (typeof CONSUMERS)[keyof typeof CONSUMERS], { consumed }: Size) {
-  await using consumer = startConsumer(url);
-  return await consumer.ask('consume', { way, count: consumed });
-}
-
-async function publish(url: string, name: BrokerName | 'bare XADD', { flatOutMs, pacedMs, warmUpMs }: Size) {
-  await using publisher = startPublisher(url, name);
-  await publisher.ask('flatOut', { callers: CALLERS, durationMs: warmUpMs });
-  const one = await publisher.ask('flatOut', { callers: 1, durationMs: flatOutMs });
-  const many = await publisher.ask('flatOut', { callers: CALLERS, durationMs: flatOutMs });
-  const paced = await publisher.ask('paced', { rate: RATE, durationMs: pacedMs });
-  const prefixed = Object.entries({ one, many, paced }).flatMap(([pace, figures]) =>
-    Object.entries(figures).map(([figure, value]) => [`${pace} ${figure}`, value]),
-  );
-  return { ...Object.fromEntries(prefixed), gain: many.rate / one.rate, addedMs: many.p50Ms - one.p50Ms };
-}
-
-async function hear(url: string, name: BrokerName, { pacedMs, warmUpMs }: Size) {
-  await using consumer = startConsumer(url);
-  await consumer.ask('hear', { name });
-  await using publisher = startPublisher(url, name);
-  await consumer.ask('heard', await publisher.ask('paced', { rate: RATE, durationMs: warmUpMs }));
-  return await consumer.ask('heard', await publisher.ask('paced', { rate: RATE, durationMs: pacedMs }));
-}
-
-function startConsumer(url: string) {
-  return startChild<Consumer>(new URL('pub-sub-consumer.ts', import.meta.url), { env: { REDIS_URL: url } });
-}
-
-function startPublisher(url: string, name: BrokerName | 'bare XADD') {
-  const file = new URL('pub-sub-publisher.ts', import.meta.url);
-  return startChild<Publisher>(file, { args: [name], env: { REDIS_URL: url } });
 }
 
 function targets({ ratio, of, difference }: Rounds<Way, string>): Target[] {

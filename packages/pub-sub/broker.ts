@@ -22,6 +22,7 @@ export interface Broker extends AsyncDisposable {
    * @throws {PubSubError} `unsupported`, `unavailable`, `cursor-malformed`, `cursor-expired`.
    */
   subscribe(channel: string, handler: Handler, options?: SubscribeOptions): Promise<Subscription>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface PublishOptions {

@@ -11,6 +11,9 @@ import { randomUUID } from 'node:crypto';
 /** The newsroom's channel. */
 export const CHANNEL = 'news-updates';
 
+/** Before every channel and key of ours, on a Redis that others use too, unless REDIS_PREFIX says otherwise. */
+export const DEFAULT_PREFIX = 'patterns:pub-sub:';
+
 export const VERSION = 1;
 
 export interface Envelope<T = unknown> {

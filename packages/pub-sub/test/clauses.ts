@@ -81,7 +81,7 @@ export const clauses: Record<Clause, ClauseCheck> = {
       const channel = await rig.channel();
       const broker = await rig.connect();
       const finish = Promise.withResolvers<void>();
-      await broker.subscribe(channel, () => finish.promise);
+      await broker.subscribe(channel, async () => finish.promise);
       const heard = await listen(broker, channel);
       for (const n of [1, 2, 3]) await say(rig, channel, n);
       expect((await heard.take(3, PATIENCE)).map(numberOf)).toEqual([1, 2, 3]);

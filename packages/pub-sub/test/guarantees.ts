@@ -2,19 +2,13 @@
  * The suite that proves what a broker declares: each clause that is kept, and each one that is not. A clause that is not kept is
  * checked as well, and the check must fail: else the declaration has become untrue in the other direction.
  */
+import type { ClauseOfTest } from '@patterns/kit/testing/clause-table';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import type { ChildProgram } from '@patterns/kit/testing/processes';
 import { describe, expect, test } from 'vitest';
 import type { Broker, Clause, Guarantees } from '../broker.ts';
 import type { PubSubError } from '../protocol.ts';
 import { clauses } from './clauses.ts';
-
-declare module 'vitest' {
-  interface TaskMeta {
-    /** What a test proved: the reporter makes a table of it, clause by broker. */
-    clause?: { contract: string; of: string; clause: string; kept: boolean };
-  }
-}
 
 export interface BrokerHarness {
   /** As the table calls it: 'redis-pubsub'. */
@@ -55,8 +49,8 @@ export function guaranteesOf({ name, guarantees, start }: BrokerHarness): void {
     for (const [clause, { promise, check }] of Object.entries(clauses)) {
       const declared = guarantees[clause as Clause];
       const kept = declared === true;
-      test(`${clause}: ${kept ? promise : `NOT kept, because ${declared}`}`, async ({ task }) => {
-        task.meta.clause = { contract: 'pub-sub guarantees', of: name, clause, kept };
+      const meta: { clause: ClauseOfTest } = { clause: { contract: 'pub-sub guarantees', of: name, clause, kept } };
+      test(`${clause}: ${kept ? promise : `NOT kept, because ${declared}`}`, { meta }, async () => {
         await using _leaks = noLeaks();
         await using rig = await start();
         const checked = check(rig);

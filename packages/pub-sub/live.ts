@@ -1,0 +1,80 @@
+/**
+ * The desk's ear: what the channel has brought and the reader has not taken yet, and any reason to suspect that it did not bring all.
+ * Bounded: when the reader is too far behind, what waits is forgotten here, because the log has it. Ends when disposed.
+ */
+import type { Clue } from './gap.ts';
+import { type Envelope, PubSubError } from './protocol.ts';
+import { RedisPubSub, type RedisPubSubOptions } from './redis-pubsub.ts';
+
+export type Numbered = Envelope & { readonly seq: number };
+
+export interface LiveOptions extends RedisPubSubOptions {
+  channel: string;
+  onProblem: (problem: PubSubError) => void;
+  maxPending: number;
+  lookEveryMs: number;
+  signal: AbortSignal | undefined;
+}
+
+export class Live implements AsyncDisposable {
+  readonly heard: Numbered[] = [];
+  suspicion: Clue | undefined;
+  readonly #options: LiveOptions;
+  readonly #broker: RedisPubSub;
+  readonly #looking: NodeJS.Timeout;
+  #wake = () => {};
+  #isOpen = false;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+    this.#broker = new RedisPubSub({ ...options, onResubscribed: () => this.#suspect('resubscription') });
+    this.#looking = setInterval(() => this.#suspect('look'), options.lookEveryMs);
+    options.signal?.addEventListener('abort', this.#stop);
+  }
+
+  /** Resolves when Redis has acknowledged it: whatever is published from now on is heard, or leaves a gap. */
+  async open(): Promise<void> {
+    if (this.#isOpen) return;
+    await this.#broker.subscribe(this.#options.channel, (message) => this.#hear(message));
+    this.#isOpen = true;
+  }
+
+  /** Resolves when there is something to take, to look into, or when it is over. */
+  async wait(): Promise<void> {
+    if (this.heard.length > 0 || this.suspicion || this.#options.signal?.aborted) return;
+    await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+
+  /** Resolves when everything that was published before has been heard, if it is ever to be. */
+  flush(): Promise<void> {
+    return this.#broker.flush();
+  }
+
+  #hear(message: Envelope): void {
+    if (!isNumbered(message)) {
+      this.#options.onProblem(new PubSubError('malformed-message', `a message without a number, from somebody else`));
+      return;
+    }
+    if (this.heard.length >= this.#options.maxPending) {
+      this.heard.length = 0;
+      this.suspicion = 'look';
+    }
+    this.heard.push(message);
+    this.#wake();
+  }
+
+  #suspect(clue: Clue): void {
+    this.suspicion ??= clue;
+    this.#wake();
+  }
+
+  readonly #stop = (): void => this.#wake();
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#looking);
+    this.#options.signal?.removeEventListener('abort', this.#stop);
+    await this.#broker[Symbol.asyncDispose]();
+  }
+}
+
+const isNumbered = (message: Envelope): message is Numbered => message.seq !== undefined;

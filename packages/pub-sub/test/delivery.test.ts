@@ -1,0 +1,140 @@
+/**
+ * The delivery contract over Redis itself: what delivers here is the broker, so it is Redis that is killed with -9, restarted, stopped
+ * with SIGTERM and stalled. It keeps its data in a file, and cuts off a subscriber for whom a megabyte waits.
+ */
+import { deliveryContract } from '@patterns/kit/testing/delivery-contract';
+import { EventQueue } from '@patterns/kit/testing/event-queue';
+import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
+import { startRedis } from '@patterns/services/start-redis';
+import { requireExtra } from '@patterns/services/testing';
+import { Redis } from 'ioredis';
+import type { Broker } from '../broker.ts';
+import { subscribe as subscribeDesk } from '../client.ts';
+import { Newsroom } from '../newsroom.ts';
+import { CHANNEL, type PubSubError } from '../protocol.ts';
+import { RedisPubSub } from '../redis-pubsub.ts';
+import { RedisStreams } from '../redis-streams.ts';
+
+type Subscribe = (url: string, options: { after: string; signal: AbortSignal }) => AsyncIterable<{ id: string }>;
+
+const story = (bytes = 0) => ({ title: 'Breaking News', content: 'x'.repeat(bytes) });
+const refusals = { malformed: /^cursor-malformed/, expired: /^cursor-expired/ };
+const NOTHING_KEPT = 'Redis pub/sub keeps nothing';
+
+requireExtra('redis')('the newsroom and its desks', () => {
+  const subscribe: Subscribe = (url, options) => subscribeDesk(url, { ...options, lookEveryMs: 1_000 });
+  deliveryContract({ name: 'pub-sub newsroom', ...refusals, start: () => start({ subscribe, open: subscribers }) });
+});
+
+requireExtra('redis')('redis-streams', () => {
+  const subscribe: Subscribe = (url, options) => overBroker(new RedisStreams({ url, blockMs: 1_000 }), options);
+  deliveryContract({ name: 'redis-streams', ...refusals, start: () => start({ subscribe, open: waitingReaders }) });
+});
+
+requireExtra('redis')('redis-pubsub', () => {
+  // It has no cursors to refuse: one that is given is left out.
+  const subscribe: Subscribe = (url, { signal }) => overBroker(new RedisPubSub({ url }), { signal });
+  deliveryContract({
+    name: 'redis-pubsub',
+    ...refusals,
+    start: () => start({ subscribe, open: subscribers }),
+    exceptions: {
+      order: `${NOTHING_KEPT}: who comes late has no backlog`,
+      'resume-after-cut': NOTHING_KEPT,
+      'resume-after-restart': NOTHING_KEPT,
+      'slow-reader-bounded': `${NOTHING_KEPT}: it does cut a slow reader off, with all that waited for it`,
+      'malformed-cursor': 'there are no cursors',
+      'expired-cursor': 'there are no cursors',
+    },
+  });
+});
+
+interface Subject {
+  subscribe: Subscribe;
+  /** Redis' own count of who is there. */
+  open: (redis: Redis) => Promise<number>;
+}
+
+async function start({ subscribe, open }: Subject) {
+  const stack = new AsyncDisposableStack();
+  const limit = ['--client-output-buffer-limit', 'pubsub 1mb 0 0'];
+  const redis = stack.use(await startRedis({ persist: true, args: limit }));
+  const proxy = stack.use(await startFaultProxy(redis.url));
+  const newsroom = stack.use(new Newsroom({ url: redis.url }));
+  const watch = stack.adopt(new Redis(redis.url, { retryStrategy: () => 20 }), (client) => client.disconnect());
+  watch.on('error', () => {}); // it is killed in some of the tests
+  const append = async (bytes?: number) => {
+    for (;;) {
+      try {
+        return await newsroom.publish(story(bytes));
+      } catch {
+        // Redis is being restarted.
+      }
+    }
+  };
+  return {
+    url: redis.url,
+    proxy,
+    append,
+    subscribe,
+    async restartServer() {
+      await redis.kill('SIGKILL');
+      await redis.restart();
+    },
+    async stopServer() {
+      await redis.kill('SIGTERM');
+      return 0; // what ends by itself within the deadline has not been killed; the code itself is not told
+    },
+    openStreams: () => open(watch),
+    async expire() {
+      const { id } = await append();
+      await using forgetful = new Newsroom({ url: redis.url, retain: 5 });
+      for (let n = 0; n < 10; n++) await forgetful.publish(story());
+      return id;
+    },
+    async ask(cursor: string) {
+      await using events = EventQueue.from((signal) => subscribe(redis.url, { after: cursor, signal }));
+      const refused = (error: PubSubError) => `${error.code ?? ''} ${error.message}`;
+      return await events.next({ withinMs: 2_000 }).then(({ id }) => `event ${id}`, refused);
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+async function subscribers(redis: Redis): Promise<number> {
+  const [, count] = (await redis.pubsub('NUMSUB', CHANNEL)) as [string, number];
+  return count;
+}
+
+/** Those whose XREAD waits for news. One that has an answer in its buffers waits for nothing: that answer is all that is kept for it. */
+async function waitingReaders(redis: Redis): Promise<number> {
+  return Number(/^blocked_clients:(\d+)/m.exec(await redis.info('clients'))?.[1]);
+}
+
+/** A broker's subscription as an iterable: the next message is not taken before this one has been. */
+async function* overBroker(broker: Broker, { after, signal }: { after?: string; signal: AbortSignal }) {
+  await using _broker = broker;
+  const waiting: { id: string }[] = [];
+  let [wake, taken] = [() => {}, () => {}];
+  const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  void over.then(() => [wake(), taken()]);
+  const handler = ({ seq }: { seq?: number }, { position }: { position?: string }) => {
+    waiting.push({ id: position ?? `0-${seq}` });
+    wake();
+    return new Promise<void>((resolve) => (taken = resolve));
+  };
+  const subscription = await broker.subscribe(CHANNEL, handler, after === undefined ? {} : { after });
+  let failure: unknown;
+  subscription.ended.catch((error) => {
+    failure = error;
+    wake();
+  });
+  while (!signal.aborted) {
+    const next = waiting.shift();
+    if (next) {
+      yield next;
+      taken();
+    } else if (failure) throw failure;
+    else await new Promise<void>((resolve) => (wake = resolve));
+  }
+}

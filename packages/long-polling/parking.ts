@@ -30,7 +30,8 @@ export interface Place {
 
 /** Never longer than the client waits, and up to a fifth shorter: who came together does not come back together. */
 export function holdFor(waitMs: number | undefined, maxHoldMs: number): number {
-  return Math.min(waitMs ?? maxHoldMs, maxHoldMs) * (1 - Math.random() / 5);
+  // One of 32 lengths: Node keeps a list of timers for each length that there is, and finding a place among lists is not free.
+  return Math.min(waitMs ?? maxHoldMs, maxHoldMs) * (1 - Math.floor(Math.random() * 32) / 160);
 }
 
 export interface ParkingOptions {
@@ -84,10 +85,12 @@ export class Parking {
     this.#options.metrics.held(outcome, performance.now() - parked.since);
   }
 
-  /** Wakes whoever waits for one of these. */
-  wake(fresh: readonly Update[]): void {
+  /** Wakes whoever waits for one of these, which are known since `newsSince`, on the clock of `performance.now()`. */
+  wake(fresh: readonly Update[], newsSince: number): void {
+    const before = this.size;
     const topics = new Set(fresh.map(({ topic }) => topic)).add(ANYTHING);
     for (const topic of topics) for (const { place } of this.#byTopic.get(topic) ?? []) place.wake(fresh);
+    if (this.size < before) this.#options.metrics.wokenAfter(performance.now() - newsSince);
   }
 
   /** Sends all of them away. They ask again, here or elsewhere. */

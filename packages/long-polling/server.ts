@@ -57,7 +57,7 @@ export async function startServer({
     feed,
     log,
     signal: stopping.signal,
-    onNews: (fresh) => parking.wake(fresh),
+    onNews: (fresh, since) => parking.wake(fresh, since),
     onGap: () => parking.empty('timeout'),
   });
   const batches = new Batches(batchLimit);
@@ -82,9 +82,7 @@ export async function startServer({
       wake(fresh) {
         hasNews = true;
         const answer = isLooking ? undefined : waiting.answer(fresh);
-        if (!answer || !parked.leave('delivered')) return;
-        sendAnswer(response, answer);
-        metrics.wokenAfter(performance.now() - tail.newsSince);
+        if (answer && parked.leave('delivered')) sendAnswer(response, answer);
       },
     });
     const holdMs = listening.closing.aborted ? 0 : holdFor(waitMs, maxHoldMs);

@@ -21,8 +21,8 @@ export interface TailOptions {
   feed: Feed<Notice>;
   log: Log;
   signal: AbortSignal;
-  /** Gets what came in one pass of the event loop, in one call. */
-  onNews: (fresh: readonly Update[]) => void;
+  /** Gets what came in one pass of the event loop, in one call, and when the first of it came (`performance.now()`). */
+  onNews: (fresh: readonly Update[], since: number) => void;
   /** Some updates may have passed by unseen. Whoever waits must look at the log again. */
   onGap: () => void;
 }
@@ -30,12 +30,11 @@ export interface TailOptions {
 export class Tail {
   /** The last update that came by here. */
   head: string;
-  /** When the first of the news that are told next came, on the clock of `performance.now()`. */
-  newsSince = 0;
   /** What came after this one is in `recent`. */
   #floor: string;
   #recent: Update[] = [];
   #fresh: Update[] = [];
+  #freshSince = 0;
   readonly #options: TailOptions;
 
   /** Resolves when nothing that is appended from now on can pass by unseen. Rejects with FeedError. */
@@ -74,14 +73,14 @@ export class Tail {
     if (this.#recent.length >= 2 * RECENT) this.#floor = this.#recent.splice(0, RECENT).at(-1)!.id;
     // A burst wakes its waiters once, and not for its first update alone.
     if (this.#fresh.push(update) > 1) return;
-    this.newsSince = performance.now();
+    this.#freshSince = performance.now();
     setImmediate(this.#tell);
   };
 
   readonly #tell = (): void => {
     const fresh = this.#fresh;
     this.#fresh = [];
-    this.#options.onNews(fresh);
+    this.#options.onNews(fresh, this.#freshSince);
   };
   // #endregion
 

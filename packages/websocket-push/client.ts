@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compareIds } from '@patterns/feed/cursor';
 import { NOTHING_SEEN } from '@patterns/feed/feed';
+import { envInteger } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
 import { ChatError, connect, post } from './connect.ts';
 import { Outgoing } from './outgoing.ts';
@@ -109,7 +110,13 @@ if (import.meta.main) {
     if (!url)
       return console.log('usage: node client.ts <url of a server> [name] [cursor]   then type what you want to say');
     const onReset = (detail: string) => console.log(`reset: ${detail}`);
-    const chat = openChat(url, { name, after, signal, onReset });
+    const chat = openChat(url, {
+      name,
+      after,
+      signal,
+      onReset,
+      silenceMs: envInteger('SILENCE_MS', 40_000, { min: 1 }),
+    });
     createInterface({ input: process.stdin }).on('line', (text) => {
       if (text) chat.say(text).catch((error: Error) => console.error(`not said: ${text} (${error.message})`));
     });

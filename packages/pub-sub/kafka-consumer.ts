@@ -10,8 +10,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
-import { formatCursor, type Offsets } from './kafka-cursor.ts';
+import type { Consumer, Kafka } from 'kafkajs';
+import { type Work, workOff } from './kafka-batch.ts';
+import type { Offsets } from './kafka-cursor.ts';
 import { startOf } from './kafka-start.ts';
 import { PubSubError } from './protocol.ts';
 
@@ -21,8 +22,7 @@ export interface ConsumeOptions {
   group?: string | undefined;
   /** A cursor, or OLDEST. Default: now. */
   after?: string | undefined;
-  /** Resolves with false when it gave up because of the signal: then it is not committed. */
-  work: (record: KafkaMessage, position: string, signal: AbortSignal) => Promise<boolean>;
+  work: Work;
   onProblem: (problem: PubSubError) => void;
 }
 
@@ -40,10 +40,18 @@ const timing = {
 /** After a crash what was done since the last commit is done again; a commit is a round trip. */
 const COMMIT_MS = 500;
 
+/** A group is joined in a conversation with its other members, which a broker may break off when one of them is quicker. */
+const JOIN_ATTEMPTS = 3;
+
+/** A broker answered, and said no: `type` is Kafka's name for why. */
+const isRefusal = (error: unknown) => error instanceof Error && 'type' in error && error.type !== undefined;
+
 /** Resolves when the group has been joined. @throws {PubSubError} `cursor-malformed`, `cursor-expired`; what kafkajs throws. */
 export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ close(): Promise<void> }> {
   const { topic, group, work, onProblem } = options;
   const closing = new AbortController();
+  const { signal } = closing;
+  const heartbeatMs = timing.heartbeatInterval;
   /** Alone: the next offset of each partition. In a group: where it begins, till that is committed. */
   let next: Offsets | undefined;
   let consumer: Consumer | undefined;
@@ -58,9 +66,10 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ 
       retry: { restartOnFailure: async () => false }, // see `recover`
     });
     const joined = Promise.withResolvers<void>();
-    joined.promise.catch(() => {});
+    const crashed = Promise.withResolvers<never>();
+    crashed.promise.catch(() => {});
     joining.on(joining.events.CRASH, ({ payload }) => {
-      joined.reject(payload.error);
+      crashed.reject(payload.error);
       if (joining === consumer) recover(payload.error);
     });
     // Called before the first fetch after each (re)join.
@@ -76,18 +85,20 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ 
       await joining.subscribe({ topics: [topic], fromBeginning: true }); // for a partition that is added later
       next ??= await startOf(kafka, options);
       await joining.run({
-        eachBatch,
+        eachBatch: (payload) =>
+          workOff(payload, { work, next: group === undefined ? next : undefined, heartbeatMs, signal }),
         eachBatchAutoResolve: false,
         autoCommit: group !== undefined,
         autoCommitInterval: group === undefined ? null : COMMIT_MS,
       });
-      await joined.promise;
+      await Promise.race([crashed.promise, joined.promise]);
+      if (group !== undefined && next.size > 0) {
+        // Even where nothing has come yet: if this member went away, the group would not know that it has begun.
+        const begin = [...next].map(([partition, offset]) => ({ topic, partition, offset: `${offset}` }));
+        await Promise.race([crashed.promise, joining.commitOffsets(begin)]);
+        next.clear();
+      }
       consumer = joining;
-      if (group === undefined) return;
-      // Committed even where nothing has come yet: if this member went away, the group would not know that it has begun.
-      const begin = [...next].map(([partition, offset]) => ({ topic, partition, offset: `${offset}` }));
-      if (begin.length > 0) await joining.commitOffsets(begin);
-      next.clear();
     } catch (error) {
       await joining.disconnect().catch(() => {});
       throw error;
@@ -95,49 +106,27 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ 
   }
   // #endregion
 
-  // #region batch
-  async function eachBatch(payload: EachBatchPayload): Promise<void> {
-    const { batch, heartbeat, isRunning, isStale, resolveOffset, commitOffsetsIfNecessary } = payload;
-    const { partition } = batch;
-    for (const record of batch.messages) {
-      if (closing.signal.aborted || !isRunning() || isStale()) return;
-      const following = BigInt(record.offset) + 1n;
-      let position = formatCursor(new Map([[partition, following]]));
-      if (group === undefined && next) {
-        if (following <= (next.get(partition) ?? 0n)) continue; // done before a rejoin
-        position = formatCursor(next.set(partition, following));
-      }
-      // While the work goes on, somebody has to say that we live. What is wrong with the group, the call below says too.
-      const beat = setInterval(() => void heartbeat().catch(() => {}), timing.heartbeatInterval);
-      const done = await work(record, position, closing.signal).finally(() => clearInterval(beat));
-      if (!done) return;
-      resolveOffset(record.offset);
-      await commitOffsetsIfNecessary();
-      await heartbeat();
-    }
-  }
-  // #endregion
-
   function recover(cause: unknown): void {
     onProblem(new PubSubError('unavailable', `the consumer of ${topic} crashed, and is started again`, { cause }));
-    recovery ??= rejoin().finally(() => {
+    consumer = undefined;
+    recovery ??= joinUnless(() => false).finally(() => {
       recovery = undefined;
     });
   }
 
-  async function rejoin(): Promise<void> {
-    consumer = undefined;
-    for (let attempt = 1; !closing.signal.aborted; attempt++) {
-      // Full jitter, up to five seconds: not everybody at once when a broker comes back.
-      const waitMs = Math.random() * Math.min(100 * 2 ** attempt, 5_000);
-      await pause(waitMs, undefined, { signal: closing.signal }).catch(() => {});
-      if (closing.signal.aborted) return;
+  /** Joins, and tries again when that failed, until `hopeless` says that there is no use, or it is closed. */
+  async function joinUnless(hopeless: (error: unknown, attempt: number) => boolean): Promise<void> {
+    for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         await join();
         return;
       } catch (cause) {
-        onProblem(new PubSubError('unavailable', `the consumer of ${topic} cannot join`, { cause }));
+        if (hopeless(cause, attempt)) throw cause;
+        onProblem(new PubSubError('unavailable', `the consumer of ${topic} cannot join yet`, { cause }));
       }
+      // Full jitter, up to five seconds: not everybody at once when a broker comes back.
+      const waitMs = Math.random() * Math.min(100 * 2 ** attempt, 5_000);
+      await pause(waitMs, undefined, { signal }).catch(() => {});
     }
   }
 
@@ -148,7 +137,7 @@ export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ 
   }
 
   try {
-    await join();
+    await joinUnless((error, attempt) => attempt === JOIN_ATTEMPTS || !isRefusal(error));
     return { close };
   } catch (error) {
     await close();

@@ -1,16 +1,17 @@
 /** A Kafka, or its double, behind fault proxies: one for each of its brokers, since clients are told their addresses. */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { EventQueue } from '@patterns/kit/testing/event-queue';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import type { KafkaService } from '@patterns/services/kafka';
 import { type IHeaders, Kafka, logLevel } from 'kafkajs';
-import { OLDEST } from '../broker.ts';
+import { OLDEST, type SubscribeOptions } from '../broker.ts';
 import { KafkaBroker, type KafkaBrokerOptions, setAsideTopic } from '../kafka.ts';
 import { consume } from '../kafka-consumer.ts';
 import { kafkaPublisher } from '../kafka-publisher.ts';
-import { decode, type PubSubError } from '../protocol.ts';
+import { decode, envelope, type PubSubError } from '../protocol.ts';
 import type { BrokerRig } from './guarantees.ts';
 
 export interface KafkaRig extends BrokerRig {
@@ -107,3 +108,25 @@ async function removeAll(kafka: Kafka, prefix: string): Promise<void> {
     await admin.disconnect();
   }
 }
+
+/** Subscribes, and queues what comes. */
+export async function listen(broker: KafkaBroker, channel: string, options?: SubscribeOptions) {
+  const heard = new EventQueue<{ data: unknown; position: string }>();
+  const hear = ({ data }: { data: unknown }, { position = '' }: { position?: string }) =>
+    heard.push({ data, position });
+  return Object.assign(heard, { subscription: await broker.subscribe(channel, hear, options) });
+}
+
+/** A client, with a queue of what it reports. */
+export async function connected(rig: KafkaRig) {
+  const problems = new EventQueue<PubSubError>();
+  const broker = await rig.connect((problem) => problems.push(problem));
+  return {
+    broker,
+    crashed: () => problems.find('a crash', ({ message }) => /crashed/.test(message), { withinMs: 40_000 }),
+    problems,
+  };
+}
+
+export const say = ({ publisher }: KafkaRig, channel: string, data: unknown) =>
+  publisher.publish(envelope(channel, data));

@@ -46,16 +46,17 @@ export class Poller {
       if (signal?.aborted) return undefined;
       // Whatever rejects here is the line, or the deadline: it passes.
       const answer = await ask(url, { etag: this.#etag, deadlineMs, signal }).catch((error: Error) => error);
-      if (!(answer instanceof Error) && isFinal(answer)) throw refusal(answer);
-      if (!(answer instanceof Error) && (answer.status === 200 || answer.status === 304)) {
-        if (answer.status === 200) {
-          this.#etag = answer.etag;
-          this.#intervalMs = answer.retryAfterMs ?? 0;
-        }
-        this.found('nothing'); // unless the caller finds more in it
-        return answer;
+      if (answer instanceof Error || willPass(answer)) {
+        this.#fail(answer);
+        continue;
       }
-      this.#fail(answer);
+      if (answer.status !== 200 && answer.status !== 304) throw refusal(answer);
+      if (answer.status === 200) {
+        this.#etag = answer.etag;
+        this.#intervalMs = answer.retryAfterMs ?? 0;
+      }
+      this.found('nothing'); // unless the caller finds more in it
+      return answer;
     }
   }
 
@@ -85,8 +86,8 @@ export class Poller {
   }
 }
 
-/** 429 and 5xx pass; another 4xx will be the same next time. */
-const isFinal = ({ status }: Answer) => status >= 400 && status < 500 && status !== 429 && status !== 408;
+/** Not ready yet, asked too often, or the server's own trouble; anything else will be the same next time. */
+const willPass = ({ status }: Answer) => status === 202 || status === 429 || status >= 500;
 
 function refusal({ status, body }: Answer): PollingError {
   return new PollingError(status === 410 ? 'cursor-expired' : 'refused', `${status}: ${body}`);

@@ -52,6 +52,7 @@ test('sends back the tag, and its cursor', async () => {
 test.each([
   ['in seconds, when the server is overloaded', status(503, { 'Retry-After': '1' })],
   ['in seconds, when it has asked too often', status(429, { 'Retry-After': '1' })],
+  ['in seconds, when there is no answer yet', status(202, { 'Retry-After': '1' })],
   [
     'as a date, by a clock that is an hour slow',
     status(503, {

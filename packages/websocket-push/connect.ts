@@ -94,6 +94,7 @@ export async function post(
   const response = await fetch(url, {
     method: 'POST',
     headers: {
+      Connection: 'close', // one that is kept for later may be as dead by then as the one that is to be replaced
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       ...(session === undefined ? {} : { Authorization: `Bearer ${session}` }),
     },

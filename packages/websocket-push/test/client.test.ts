@@ -37,7 +37,9 @@ test('goes on after a cut line as if nothing had been', async () => {
   expect(texts(ann.events)).toEqual(Array.from({ length: 30 }, (_, n) => `${n}`));
 });
 
-test('notices a line that has gone silent, and takes another', async () => {
+test('notices a line that has gone silent, and takes another, for its requests as well', {
+  timeout: 5_500,
+}, async () => {
   await using room = await startRoom({ pingMs: 100 });
   await using proxy = await startFaultProxy(room.url);
   await using ann = join(proxy.url, { after: '0-0', silenceMs: 1_000 });

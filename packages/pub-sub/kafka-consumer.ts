@@ -47,7 +47,7 @@ const JOIN_ATTEMPTS = 3;
 const isRefusal = (error: unknown) => error instanceof Error && 'type' in error && error.type !== undefined;
 
 /** Resolves when the group has been joined. @throws {PubSubError} `cursor-malformed`, `cursor-expired`; what kafkajs throws. */
-export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ close(): Promise<void> }> {
+export async function consume(kafka: Kafka, options: ConsumeOptions): Promise<{ close: () => Promise<void> }> {
   const { topic, group, work, onProblem } = options;
   const closing = new AbortController();
   const { signal } = closing;

@@ -91,8 +91,12 @@ export async function startKafkaRig({ brokers, double }: KafkaService): Promise<
 async function advertised(kafka: Kafka): Promise<string[]> {
   const admin = kafka.admin();
   await admin.connect();
-  const { brokers } = await admin.describeCluster().finally(() => admin.disconnect());
-  return brokers.map(({ host, port }) => `${host}:${port}`);
+  try {
+    const { brokers } = await admin.describeCluster();
+    return brokers.map(({ host, port }) => `${host}:${port}`);
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 async function removeAll(kafka: Kafka, prefix: string): Promise<void> {

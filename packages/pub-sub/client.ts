@@ -16,7 +16,7 @@ import { Live } from './live.ts';
 import { beforeOldest, headOf, logKey, PAGE_SIZE, readPage, seqOf } from './log.ts';
 import { type News, readNews } from './news.ts';
 import { CHANNEL, DEFAULT_PREFIX, decode, type Envelope, PubSubError } from './protocol.ts';
-import { connectRedis, quit } from './redis-connection.ts';
+import { connectRedis, hangUp, quit } from './redis-connection.ts';
 
 export interface DeskOptions {
   /** The position of the last story seen, or OLDEST. Without it: what comes from now on. */
@@ -47,6 +47,13 @@ export async function* subscribe(url: string, options: DeskOptions = {}): AsyncG
   await using stack = new AsyncDisposableStack();
   const live = stack.use(new Live({ url, prefix, channel: CHANNEL, lookEveryMs, maxPending, signal, onProblem }));
   const redis = stack.adopt(connectRedis(url, { name: 'desk', onProblem }), quit);
+  // Whoever leaves does not wait for answers that may never come.
+  const leave = () => {
+    hangUp(redis);
+    void live[Symbol.asyncDispose]();
+  };
+  signal?.addEventListener('abort', leave);
+  stack.defer(() => signal?.removeEventListener('abort', leave));
   const missed = (from: number, to: number, foundBy: Clue) => {
     tally.gaps++;
     tally.missed += Math.max(0, to - from + 1);
@@ -61,7 +68,7 @@ export async function* subscribe(url: string, options: DeskOptions = {}): AsyncG
       if (last === undefined) {
         // First listen, then look what there was: what is published in between comes both ways, and its number tells.
         await live.open();
-        last = await startAt(redis, key, after);
+        last = await startAt(redis, key, after, live);
       } else if (behind) {
         const entries = await readPage(redis, key, last);
         behind = entries.length === PAGE_SIZE;
@@ -93,6 +100,7 @@ export async function* subscribe(url: string, options: DeskOptions = {}): AsyncG
       } else await live.wait();
     } catch (error) {
       if (!(error instanceof PubSubError) || error.code !== 'unavailable') throw error;
+      if (signal?.aborted) return;
       onProblem(error);
       await pause(RETRY_MS, undefined, { signal }).catch(() => {});
     }
@@ -112,9 +120,12 @@ function* story(read: () => Envelope, onProblem: (problem: PubSubError) => void)
   yield news;
 }
 
-async function startAt(redis: Redis, key: string, after: string | undefined): Promise<number> {
+async function startAt(redis: Redis, key: string, after: string | undefined, live: Live): Promise<number> {
   if (after === OLDEST) return await beforeOldest(redis, key);
-  return after === undefined ? await headOf(redis, key) : seqOf(after);
+  if (after !== undefined) return seqOf(after);
+  const head = await headOf(redis, key);
+  await live.flush();
+  return Math.min(head, (live.heard[0]?.seq ?? Number.POSITIVE_INFINITY) - 1); // heard already: that is "from now on" too
 }
 
 if (import.meta.main) {

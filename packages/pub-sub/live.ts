@@ -70,10 +70,12 @@ export class Live implements AsyncDisposable {
 
   readonly #stop = (): void => this.#wake();
 
+  /** Safe to call twice. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
     this.#options.signal?.removeEventListener('abort', this.#stop);
     await this.#broker[Symbol.asyncDispose]();
+    this.#wake();
   }
 }
 

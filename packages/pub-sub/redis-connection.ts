@@ -38,7 +38,9 @@ export function connectRedis(
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    disableClientInfo: true, // two commands less for each connection
+    // Handshakes are dear when a thousand come at once; a Redis that is still loading says so to the first command.
+    disableClientInfo: true,
+    enableReadyCheck: false,
     socketTimeout: silentMs,
     ...(commandTimeoutMs > 0 ? { commandTimeout: commandTimeoutMs } : {}),
     enableAutoPipelining: pipelined,

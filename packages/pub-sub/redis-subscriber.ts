@@ -47,7 +47,7 @@ export class Subscriber {
     const hear = (name: string, text: string) => this.#receive(this.#channels.get(name), text);
     this.#redis.on('message', hear).on('smessage', hear);
     this.#redis.on('pmessage', (glob, _name, text) => this.#receive(this.#patterns.get(glob), text));
-    this.#redis.on('ready', () => void this.#resubscribe());
+    this.#redis.once('ready', () => this.#redis.on('ready', () => void this.#resubscribe()));
     this.#pinging = setInterval(() => {
       if (this.#redis.status === 'ready') this.flush().catch(() => {}); // the line's own error says it
     }, pingMs);

@@ -52,14 +52,13 @@ const contestants: Record<Contestant, () => Promise<Contending>> = {
 /** Whole, with its handshake: each subscriber comes with a ticket of its own. */
 async function ours(feed: Feed<ChatData>): Promise<Contending> {
   const store = new MemoryStore();
-  const { url } = await startServer({ feed, store, maxPerUser: Number.POSITIVE_INFINITY });
-  const ownFollowers = feed.followers;
+  const server = await startServer({ feed, store, maxPerUser: Number.POSITIVE_INFINITY });
   const tickets = new Tickets({ store });
   const session = await tickets.login('ann');
-  const address = async () => `${url}${PATHS.chat}?ticket=${await tickets.issue(session)}`;
+  const address = async () => `${server.url}${PATHS.chat}?ticket=${await tickets.issue(session)}`;
   return {
     addresses: (count) => Promise.all(Array.from({ length: count }, address)),
-    streams: () => feed.followers - ownFollowers,
+    streams: () => server.connections,
     publish: (n, dueAt) => feed.append(ROOM, dataOf(n, dueAt)),
   };
 }
@@ -69,7 +68,7 @@ const dataOf = (n: number, dueAt: number): ChatData => ({
   type: 'said',
   from: 'ann',
   id: `7f3a-${n}`,
-  text: `#${n} ${dueAt} `.padEnd(57, '.'),
+  text: `#${n} ${dueAt} `.padEnd(64, '.'),
 });
 
 /** An event as a feed makes it, for those who have none. */

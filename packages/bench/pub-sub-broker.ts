@@ -1,8 +1,10 @@
 /** The brokers of the pub-sub benchmark by name, and the message that all of its parts send. */
 import type { Broker } from '@patterns/pub-sub/broker';
+import { KafkaBroker } from '@patterns/pub-sub/kafka';
 import { type Envelope, envelope } from '@patterns/pub-sub/protocol';
 import { RedisPubSub } from '@patterns/pub-sub/redis-pubsub';
 import { RedisStreams, type RedisStreamsOptions } from '@patterns/pub-sub/redis-streams';
+import { findKafka } from '@patterns/services/kafka';
 
 export type BrokerName = 'redis-pubsub' | 'redis-streams' | 'kafka';
 
@@ -14,12 +16,16 @@ export function news(dueAt: number): Envelope<{ due: number; text: string }> {
 }
 
 /** A broker by its name, on REDIS_URL or KAFKA_BROKERS. */
-export function openBroker(name: BrokerName, options: Partial<RedisStreamsOptions> = {}): Broker {
+export async function openBroker(name: BrokerName, options: Partial<RedisStreamsOptions> = {}): Promise<Broker> {
   const url = process.env.REDIS_URL!;
   const onProblem = (problem: unknown) => {
     console.error(problem);
     process.exit(1); // a measurement with problems is none
   };
+  if (name === 'kafka') {
+    const { brokers, double } = await findKafka();
+    return new KafkaBroker({ brokers, idempotent: !double, onProblem });
+  }
   if (name === 'redis-pubsub') return new RedisPubSub({ url, onProblem });
   return new RedisStreams({ url, onProblem, ...options });
 }

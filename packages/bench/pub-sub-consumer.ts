@@ -53,7 +53,7 @@ const ways = {
   },
 
   async ours(count: number): Promise<() => Promise<void>> {
-    const broker = openBroker('redis-streams', { batch: BATCH, retain: count, prefix: `ours:${process.pid}:` });
+    const broker = await openBroker('redis-streams', { batch: BATCH, retain: count, prefix: `ours:${process.pid}:` });
     for (let left = count; left > 0; left -= BATCH) {
       await Promise.all(Array.from({ length: Math.min(left, BATCH) }, () => broker.publish(news(0))));
     }
@@ -93,7 +93,7 @@ const handlers = {
 
   /** Resolves when the broker has acknowledged the subscription. */
   async hear({ name }: { name: BrokerName }): Promise<void> {
-    const broker = openBroker(name);
+    const broker = await openBroker(name);
     await broker.subscribe(CHANNEL, ({ data }) => {
       latenciesMs.push(performance.timeOrigin + performance.now() - (data as { due: number }).due);
     });

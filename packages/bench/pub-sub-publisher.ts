@@ -14,7 +14,7 @@ type Publish = (dueAt: number) => Promise<unknown>;
 /** `bare XADD` is a command of the driver, and nothing around it. */
 async function open(name: BrokerName | 'bare XADD'): Promise<Publish> {
   if (name !== 'bare XADD') {
-    const broker = openBroker(name);
+    const broker = await openBroker(name);
     return (dueAt) => broker.publish(news(dueAt));
   }
   const redis = new Redis(process.env.REDIS_URL!);

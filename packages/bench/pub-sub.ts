@@ -2,6 +2,7 @@
  * What the brokers cost beside the bare commands: a consumer group that works off a stream in batches, publishing with and
  * without waiting for each receipt, and how long a message is under way. All on a Redis of their own.
  */
+import { kafkaName, locateKafka } from '@patterns/services/kafka';
 import { startRedis } from '@patterns/services/start-redis';
 import type { BrokerName } from './pub-sub-broker.ts';
 import { CALLERS, consume, hear, publish, RATE, type Size } from './pub-sub-measure.ts';
@@ -42,7 +43,7 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
   const { size: sizeName = 'full', say, signal } = options;
   const size = SIZES[sizeName];
   await using redis = await startRedis(signal && { signal });
-  const kafka = process.env.KAFKA_BROKERS !== undefined;
+  const kafka = process.env.KAFKA_BROKERS ? kafkaName(await locateKafka(signal && { signal })) : undefined;
   if (!kafka) say?.('KAFKA_BROKERS is not set: its row is left out');
   const heard: Partial<Record<Way, BrokerName>> = { ...HEARD, ...(kafka ? KAFKA : {}) };
 
@@ -72,7 +73,10 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
     {
       title: `from the publisher to the handler, ${RATE.toLocaleString('en')} messages a second at random`,
       columns: Object.values(UNDER_WAY),
-      rows: keys(heard).map((name) => ({ name: heard[name]!, cells: cells(name, UNDER_WAY) })),
+      rows: keys(heard).map((name) => ({
+        name: heard[name] === 'kafka' ? kafka! : heard[name]!,
+        cells: cells(name, UNDER_WAY),
+      })),
       note: 'For information: publisher, broker and subscriber are three processes on one machine.',
     },
   ];

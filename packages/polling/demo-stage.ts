@@ -46,7 +46,12 @@ export async function openDesk({ story, signal, use }: Stage, file: string) {
       const shown = new FoldedWire(story);
       const wire = httpWire({ story: shown, client: 'client', server: 'server', headers });
       const proxy = use(await startFaultProxy(server, wire));
-      return { proxy, requests: () => wire.requests, tellRepeated: () => shown.tellRepeated() };
+      return {
+        proxy,
+        requests: () => wire.requests,
+        notModified: () => shown.notModified,
+        tellRepeated: () => shown.tellRepeated(),
+      };
     },
   };
 }

@@ -6,6 +6,8 @@ export class FoldedWire extends Story {
   readonly #story: Story;
   readonly #said = new Map<string, string>();
   #repeated = 0;
+  /** Answers without a body, shown or not. */
+  notModified = 0;
 
   constructor(story: Story) {
     super(['']);
@@ -15,6 +17,7 @@ export class FoldedWire extends Story {
   override wire(from: string, to: string, text: string): void {
     // A message has a head and, perhaps, a body: each is compared with the last one of its kind.
     const isBody = text.startsWith('{');
+    if (text.startsWith('304')) this.notModified += 1;
     const key = `${from} ${isBody}`;
     if (this.#said.get(key) === text) {
       if (!isBody) this.#repeated += 1;

@@ -6,7 +6,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Demo, runDemo, type Stage } from '@patterns/kit/demo';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
-import type { ChildProgram } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { type Desk, EVERY_MS, ORDER, openDesk, slowSpell } from './demo-stage.ts';
 import { ORDERS_PATH, UPDATES_PATH } from './protocol.ts';
@@ -31,7 +30,7 @@ const demo: Demo = {
       await delay(1_000, undefined, { signal: stage.signal });
       line.tellRepeated();
       const inVain = line.requests() - asked;
-      const older = report(stage, 'naive', { client, most, requests: line.requests(), bytes: line.proxy.bytes.down });
+      const older = report(stage, 'naive', { line, client, most });
       stage.story.claim(`naive: in the slow spell ${most} questions were under way at a time`, most > 3);
       stage.story.claim(`naive: an older state was shown after a newer one, ${older} times`, older > 0);
       stage.story.claim(`naive: asked ${inVain} times more in a second after the order was delivered`, inVain > 1);
@@ -51,32 +50,29 @@ const demo: Demo = {
       });
       const { code } = await client.exited;
       line.tellRepeated();
-      const older = report(stage, 'sound', { client, most, requests: line.requests(), bytes: line.proxy.bytes.down });
+      const older = report(stage, 'sound', { line, client, most });
       story.claim('sound: in the slow spell one question was under way at a time', most === 1);
       story.claim('sound: no older state was shown after a newer one', older === 0);
+      story.claim(`sound: nothing new was nothing sent: 304, ${line.notModified()} times`, line.notModified() > 0);
       story.claim('sound: the order was delivered, and the client stopped asking', code === 0);
       await compareIntervals(stage, desk);
     },
   },
 };
 
-interface Counted {
-  client: ChildProgram;
-  most: number;
-  requests: number;
-  bytes: number;
-}
+type Spell = Awaited<ReturnType<typeof slowSpell>>;
 
 /** @returns how often the client showed an older state after a newer one. */
-function report({ story }: Stage, part: string, { client, most, requests, bytes }: Counted): number {
+function report({ story }: Stage, part: string, { line, client, most }: Spell): number {
   const versions = client.lines.items.flatMap((line) => /version (\d+)/.exec(line)?.[1] ?? []).map(Number);
   const older = versions.filter((version, i) => i > 0 && version < versions[i - 1]!).length;
   story.act('client', `showed the versions ${versions.join(', ')}`);
   story.measure(part, {
     'questions at a time, most': most,
     'older state after a newer one': older,
-    polls: requests,
-    'bytes to the client': bytes,
+    polls: line.requests(),
+    'answered 304': line.notModified(),
+    'bytes to the client': line.proxy.bytes.down,
   });
   return older;
 }

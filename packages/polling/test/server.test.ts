@@ -1,9 +1,6 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { MemoryFeed } from '@patterns/feed/memory-feed';
 import { noLeaks } from '@patterns/kit/testing/leaks';
-import { until, within } from '@patterns/kit/testing/until';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { type Change, UPDATES_PATH } from '../protocol.ts';
 import { change, startDesk } from './desk.ts';
 
@@ -86,25 +83,6 @@ test('an expired cursor is 410, says what to do, and is not to be kept by a cach
   expect(await desk.metric('polling_polls_total{result="expired"}')).toBe(1);
 });
 
-test('who is far behind is served from the feed', async () => {
-  await using desk = await startDesk();
-  const sent: string[] = [];
-  for (let n = 0; n < 2_500; n++) sent.push((await desk.feed.append('7', change(n))).id);
-  const { body } = await desk.updates(`after=${sent[9]}&limit=3`);
-  expect(body.events.map(({ id }) => id)).toEqual(sent.slice(10, 13));
-});
-
-test('polls cost the feed nothing', async () => {
-  await using desk = await startDesk();
-  const { id } = await desk.feed.append('7', change(1));
-  await desk.feed.append('7', change(2));
-  using read = vi.spyOn(desk.feed, 'read');
-  using position = vi.spyOn(desk.feed, 'position');
-  for (let n = 0; n < 20; n++) await Promise.all([desk.updates(`after=${id}`), desk.updates('')]);
-  expect(read).not.toHaveBeenCalled();
-  expect(position).not.toHaveBeenCalled();
-});
-
 test('another server on the same feed knows the tag, and one that starts later knows the orders', async () => {
   await using desk = await startDesk();
   const { id } = await desk.feed.append('7', change(1));
@@ -137,53 +115,4 @@ test('other methods are 405', async () => {
   await using desk = await startDesk();
   const answer = await fetch(`${desk.url}${UPDATES_PATH}`, { method: 'POST' });
   expect([answer.status, answer.headers.get('Allow')]).toEqual([405, 'GET, HEAD']);
-});
-
-test('a busy server asks for a longer interval, and even a client without news hears of it', async () => {
-  await using desk = await startDesk({ intervalS: 1, targetPerSecond: 5 });
-  const { body, response } = await desk.updates('');
-  const headers = { 'If-None-Match': response.headers.get('ETag')! };
-  const told = await until('another interval', async () => {
-    const answer = await desk.get(`${UPDATES_PATH}?after=${body.cursor}`, headers);
-    return answer.status === 200 && answer;
-  });
-  expect(told.headers.get('Retry-After')).toBe('2');
-  expect(await told.json()).toMatchObject({ hasNew: false });
-  expect(await desk.metric('polling_interval_seconds')).toBe(2);
-});
-
-test('one address may not ask without end: 429, and when to come back', async () => {
-  await using desk = await startDesk({ maxPerMinute: 3 });
-  for (let n = 0; n < 3; n++) expect((await desk.updates('')).response.status).toBe(200);
-  const { response, body } = await desk.updates('');
-  expect(body).toMatchObject({ status: 429 });
-  const seconds = Number(response.headers.get('Retry-After'));
-  expect(seconds).toBeGreaterThan(30);
-  expect(seconds).toBeLessThanOrEqual(60);
-  expect(await desk.metric('polling_polls_total{result="refused"}')).toBe(1);
-});
-
-test('a page that nobody reads does not hold up the shutdown', async () => {
-  await using _leaks = noLeaks();
-  await using desk = await startDesk({ graceMs: 300 });
-  // More than the buffers of the kernel take.
-  for (let n = 0; n < 1_000; n++) await desk.feed.append('7', { ...change(n), padding: 'x'.repeat(16_384) } as Change);
-  const socket = connect(Number(new URL(desk.url).port), '127.0.0.1').on('error', () => {});
-  await once(socket, 'connect');
-  socket.pause();
-  socket.write(`GET ${UPDATES_PATH}?after=0-0 HTTP/1.1\r\nHost: a\r\n\r\n`);
-  await until('it is being answered', async () => (await desk.metric('polling_in_flight')) === 1);
-  await within('the shutdown', 5_000, desk.server.close());
-  socket.destroy();
-});
-
-test('counts the polls by how they ended', async () => {
-  await using desk = await startDesk();
-  const { id } = await desk.feed.append('7', change(1));
-  await desk.updates('after=0-0');
-  await desk.updates(`after=${id}`);
-  await desk.get(`${UPDATES_PATH}?after=${id}`, { 'If-None-Match': `"${id}.0"` });
-  for (const result of ['news', 'empty', 'not-modified']) {
-    expect(await desk.metric(`polling_polls_total{result="${result}"}`), result).toBe(1);
-  }
 });

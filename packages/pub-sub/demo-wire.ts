@@ -82,14 +82,17 @@ function command([name = '', ...args]: string[], { asked }: Line): string | unde
 
 function answer(value: Value, { asked }: Line): string | undefined {
   if (value instanceof Push) {
-    const [kind, channel, text] = value.items;
+    const [kind, channel, text] = value.items as string[];
     if (kind === 'subscribe') return `subscribed to ${channel}`;
-    return kind === 'message' ? `message  ${title(String(text))}` : undefined;
+    return kind === 'message' ? `message  ${title(text)}` : undefined;
   }
   const verb = asked.shift();
-  if (verb === 'PUBLISH') return `${value} heard it`;
+  if (verb === 'PUBLISH') return `${value as number} heard it`;
   if (!Array.isArray(value)) return undefined;
-  if (verb === 'EVAL') return `number ${String(value[0]).slice(2)}, ${value[1]} heard it`;
+  if (verb === 'EVAL') {
+    const [id, receivers] = value as [string, number];
+    return `number ${id.slice(2)}, ${receivers} heard it`;
+  }
   // The log is read in a transaction: its first answer has the entries.
   if (verb === 'EXEC' && Array.isArray(value[0])) return entries(value[0]);
   if (verb === 'XREADGROUP') return entries((value[0] as Value[])?.[1] ?? value[1]);

@@ -14,9 +14,10 @@ import { Redis } from 'ioredis';
 /** The textbook's subscriber. */
 export function naiveSubscriber(url: string): Redis {
   const subscriber = new Redis(url);
+  // oxlint-disable-next-line typescript/no-floating-promises -- the fault itself: nobody waits for the acknowledgement
   subscriber.subscribe('news-updates', (err, count) => {
     if (err) console.error('Failed to subscribe:', err);
-    console.log(`Subscribed to ${count} channels`);
+    console.log(`Subscribed to ${count as number} channels`);
   });
   subscriber.on('message', (channel, message) => {
     console.log(`Received ${message} from ${channel}`);
@@ -28,6 +29,7 @@ export function naiveSubscriber(url: string): Redis {
 export function naivePublisher(url: string) {
   const publisher = new Redis(url);
   return (news: { title: string; content: string }) => {
+    // oxlint-disable-next-line typescript/no-floating-promises -- the fault itself: nobody learns of a failure
     publisher.publish('news-updates', JSON.stringify(news));
   };
 }

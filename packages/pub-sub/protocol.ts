@@ -82,7 +82,7 @@ export function decode(text: string, seq?: number): Envelope {
     throw malformed(text, cause);
   }
   if (typeof message !== 'object' || message === null || typeof message.v !== 'number') throw malformed(text);
-  if (message.v !== VERSION) throw new PubSubError('unknown-version', `version ${message.v}, where 1 is known`);
+  if (message.v !== VERSION) throw new PubSubError('unknown-version', `unknown version ${String(message.v)}`);
   if (seq !== undefined) message = { ...message, seq };
   return isEnvelope(message) ? message : reject(text);
 }

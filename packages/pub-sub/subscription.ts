@@ -16,18 +16,19 @@ export class Subscriptions {
     const close = () => {
       closing ??= end().finally(() => {
         this.#open.delete(subscription);
-        signal?.removeEventListener('abort', close);
+        signal?.removeEventListener('abort', onAbort);
         over.resolve();
       });
       return closing;
     };
+    const onAbort = () => void close();
     const subscription: Subscription = { close, ended: over.promise, [Symbol.asyncDispose]: close };
     this.#open.add(subscription);
     running?.catch((error) => {
       over.reject(error);
       void close();
     });
-    signal?.addEventListener('abort', close);
+    signal?.addEventListener('abort', onAbort);
     if (signal?.aborted) void close();
     return subscription;
   }

@@ -64,7 +64,7 @@ export const clauses: Record<Clause, ClauseCheck> = {
       const seen = new EventQueue<number>();
       await broker.subscribe(channel, (message) => {
         seen.push(message.data as number);
-        throw new Error(`cannot read ${message.data}`);
+        throw new Error(`cannot read ${message.data as number}`);
       });
       const heard = await listen(broker, channel);
       for (const n of [1, 2]) await say(rig, channel, n);

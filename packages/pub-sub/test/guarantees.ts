@@ -14,7 +14,7 @@ export interface BrokerHarness {
   /** As the table calls it: 'redis-pubsub'. */
   name: string;
   guarantees: Guarantees;
-  start(): Promise<BrokerRig>;
+  start: () => Promise<BrokerRig>;
 }
 
 /** A broker to test, with nothing on it. Disposing it ends everything. */

@@ -92,9 +92,8 @@ requireRedis()('the newsroom', () => {
       await room.newsroom.publish(story(1));
       const text = await lines.find('the story', (line) => line.includes('Story 1'));
       expect(text).toMatch(/^(3\) )?"?\{.*seq.*:1,/);
-      const read = await promisify(execFile)('redis-cli', [
-        ...['-u', inject('redisUrl'), 'XREAD', 'STREAMS', room.newsroom.key, '0'],
-      ]);
+      const command = ['-u', inject('redisUrl'), 'XREAD', 'STREAMS', room.newsroom.key, '0'];
+      const read = await promisify(execFile)('redis-cli', command);
       expect(read.stdout).toMatch(/0-1[\s\S]*message[\s\S]*Story 1/);
     } finally {
       cli.kill();

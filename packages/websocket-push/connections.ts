@@ -86,6 +86,7 @@ export class Connection {
   readonly identity: Identity;
   readonly outbox: Outbox;
   readonly messages = new TokenBucket(RATE);
+  readonly openedAt = Date.now();
   /** What had been read of it at the last heartbeat. */
   bytesHeard = 0;
 
@@ -101,8 +102,12 @@ export class Connection {
     this.ws = ws;
     this.socket = socket;
     this.identity = identity;
-    this.outbox = new Outbox(socket, outboxes, () => this.cutOff('slow'));
+    this.outbox = new Outbox(socket, outboxes, this);
     this.#onCutOff = onCutOff;
+  }
+
+  get isOpen(): boolean {
+    return this.ws.readyState === this.ws.OPEN;
   }
 
   /** Sends what is pending, then a close frame. The peer answers with its own, or is cut off after a while. */

@@ -43,7 +43,7 @@ export function converse(
 
   /** Everything after the cursor: alone until it has caught up, and from then on with all the others. */
   function tell(cursor: string): void {
-    if (ws.readyState !== ws.OPEN || audience.join(outbox, cursor, tell)) return;
+    if (!connection.isOpen || audience.join(outbox, cursor, tell)) return;
     const alone = new AbortController();
     catchingUp = alone;
     feed
@@ -93,7 +93,7 @@ export function converse(
   // #endregion
 
   ws.on('message', (data, isBinary) => {
-    if (ws.readyState !== ws.OPEN) return; // it goes on talking while it is being closed
+    if (!connection.isOpen) return; // it goes on talking while it is being closed
     try {
       hear(data as Buffer, isBinary);
     } catch (error) {

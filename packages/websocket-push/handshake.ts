@@ -7,14 +7,17 @@
  */
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Log } from '@patterns/kit/log';
+import { type Log, logRequests } from '@patterns/kit/log';
 import { answerError, HttpProblem } from '@patterns/kit/problem';
+import { continueTrace } from '@patterns/kit/trace';
 import { PATHS, PROTOCOL } from './protocol.ts';
 import type { Identity } from './tickets.ts';
 
 export interface Guest extends Identity {
   /** Where to go on, as the client wrote it. */
   readonly after: string | undefined;
+  /** Of the handshake: what follows belongs to the same trace. */
+  readonly traceId: string;
 }
 
 export interface AdmissionOptions {
@@ -43,7 +46,8 @@ export async function admit(request: IncomingMessage, { origins, redeem }: Admis
   const identity = await redeem(parameters.get('ticket') ?? '');
   if (!identity)
     throw new HttpProblem(401, { detail: `the ticket is missing, used or expired: POST ${PATHS.tickets}` });
-  return { ...identity, after: parameters.get('after') ?? undefined };
+  const { traceId } = continueTrace(request.headers.traceparent as string | undefined);
+  return { ...identity, after: parameters.get('after') ?? undefined, traceId };
 }
 
 function isAllowedOrigin({ headers: { origin, host } }: IncomingMessage, allowed: readonly string[]): boolean {
@@ -60,6 +64,6 @@ export function refuse(log: Log, request: IncomingMessage, socket: Socket, error
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
   response.once('finish', () => socket.destroySoon());
-  answerError(log, response, error);
+  logRequests(log)(request, response, () => answerError(log, response, error));
   return response.statusCode;
 }

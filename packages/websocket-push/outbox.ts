@@ -85,21 +85,27 @@ export class Outboxes {
   // #endregion
 }
 
+export interface Peer {
+  /** Nobody has said goodbye yet. */
+  readonly isOpen: boolean;
+  /** More waits for it than may. */
+  cutOff(reason: 'slow'): void;
+}
+
 /** What one connection is still to be sent. */
 export class Outbox {
   readonly #socket: Socket;
   readonly #outboxes: Outboxes;
-  readonly #onOverflow: () => void;
+  readonly #peer: Peer;
   #batch: Batch | undefined;
   /** Kept here, because it is asked once for each event and connection: the socket's own figure is some objects away. */
   #isFull = false;
   #resume: (() => void) | undefined;
 
-  /** `onOverflow`: more waits for this peer than may. */
-  constructor(socket: Socket, outboxes: Outboxes, onOverflow: () => void) {
+  constructor(socket: Socket, outboxes: Outboxes, peer: Peer) {
     this.#socket = socket;
     this.#outboxes = outboxes;
-    this.#onOverflow = onOverflow;
+    this.#peer = peer;
   }
 
   /** Bytes that wait for the peer now, in this process; the kernel holds more. */
@@ -129,11 +135,13 @@ export class Outbox {
   flush(): void {
     const batch = this.#batch;
     this.#batch = undefined;
-    if (!batch || !this.#socket.writable) return;
+    // After a close frame nothing more may be sent [RFC 6455 §5.5.1].
+    if (!batch || !this.#peer.isOpen) return;
+    const wasFull = this.#isFull;
     this.#isFull = !this.#socket.write(batch.bytes);
-    if (this.#isFull) this.#socket.once('drain', () => this.#goOn());
-    else this.#goOn();
-    if (this.#socket.writableLength > this.#outboxes.maxBufferedBytes) this.#onOverflow();
+    if (!this.#isFull) this.#goOn();
+    else if (!wasFull) this.#socket.once('drain', () => this.#goOn());
+    if (this.#socket.writableLength > this.#outboxes.maxBufferedBytes) this.#peer.cutOff('slow');
   }
   // #endregion
 

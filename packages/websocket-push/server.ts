@@ -76,15 +76,13 @@ export async function startServer({
   const metrics = createMetrics(connections);
   const audience = new Audience();
   const conversation = { feed, audience, metrics, log, maxPending };
-  const handling = {
+  const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     handleProtocols: () => PROTOCOL,
     maxPayload: maxMessageBytes, // more is closed with 1009; what is not UTF-8, with 1007
     perMessageDeflate: false, // each connection would keep a window, and each event be compressed for each (README)
-    closeTimeout: graceMs,
-  };
-  const webSockets = new WebSocketServer(handling);
+  });
 
   // #region upgrade
   async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
@@ -98,9 +96,11 @@ export async function startServer({
     const connection = connections.add(ws, socket, guest);
     ws.on('pong', heartbeat.pong);
     ws.on('error', ignore); // a reset, or a frame that `ws` answers with the right code: 'close' follows
+    const { traceId } = guest;
     ws.on('close', (code) => {
       connections.remove(connection);
       metrics.closes.inc({ code });
+      log.info('connection', { code, durationMs: Date.now() - connection.openedAt, traceId });
     });
     converse(connection, guest.after, conversation);
   }

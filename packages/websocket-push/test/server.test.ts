@@ -1,12 +1,11 @@
-import { Socket } from 'node:net';
-import { FeedError } from '@patterns/feed/feed';
+import { connect, Socket } from 'node:net';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
 import { expect, test, vi } from 'vitest';
-import { NOTICES, RATE, ROOM } from '../protocol.ts';
+import { NOTICES, PATHS, RATE, ROOM } from '../protocol.ts';
 import { MemoryStore } from '../store.ts';
-import { notice, openSocket, startRoom } from './room.ts';
+import { notice, openSocket, startRoom, ticketOf } from './room.ts';
 
 test('people at different servers talk: a message is acknowledged to its sender, and an event to everybody', async () => {
   const store = new MemoryStore();
@@ -103,6 +102,7 @@ test.each([
   await using socket = await openSocket(room.url);
   await socket.next('welcome');
   socket.ws.send(data, { binary });
+  socket.say('2', 'what comes behind it is not taken');
   expect(Number.parseInt(await socket.end(), 10)).toBe(code);
   expect(await room.feed.read({ topic: ROOM })).toEqual([]);
 });
@@ -117,18 +117,6 @@ test('a flood is closed with 1008, and what came behind it is not taken', async 
   const taken = (await room.feed.read({ topic: ROOM })).length;
   expect(taken).toBeGreaterThanOrEqual(RATE.burst);
   expect(taken).toBeLessThan(100);
-});
-
-test('a feed that is away: the sender is told to send it again, and stays connected', async () => {
-  await using room = await startRoom();
-  await using socket = await openSocket(room.url);
-  await socket.next('welcome');
-  using append = vi.spyOn(room.feed, 'append').mockRejectedValueOnce(new FeedError('unavailable', 'no answer'));
-  socket.say('1', 'hello');
-  expect(await socket.next('error')).toMatchObject({ id: '1' });
-  expect(append).toHaveBeenCalledOnce();
-  socket.say('1', 'hello');
-  await socket.next('ack');
 });
 
 test('a session that ends while its connection is open is closed with 1008', async () => {
@@ -180,6 +168,26 @@ test('a reader that does not read is cut off at its bound; the others miss nothi
   expect(await other.frames.take(sent)).toHaveLength(sent);
 });
 
+test('a backlog is read at the pace of its reader: however big it is, nobody is cut off', async () => {
+  await using room = await startRoom({ maxBufferedBytes: 128 * 1_024 });
+  for (let n = 0; n < 3_000; n++) await room.feed.append(NOTICES, notice('x'.repeat(10_000)));
+  await using socket = await openSocket(room.url, { after: '0-0' });
+  expect(await socket.frames.take(3_001)).toHaveLength(3_001);
+});
+
+test('nothing follows a close frame, even if the peer does not answer it', async () => {
+  await using room = await startRoom();
+  await using other = await openSocket(room.url, { name: 'other' });
+  await using socket = await openRaw(room.url);
+  await until('welcome', () => socket.received().includes('"welcome"'));
+  socket.write(Buffer.from([0x81, 0x80 | 1, 0, 0, 0, 0, 0x78])); // a masked text frame: x
+  await until('a close frame', () => socket.received().includes('not JSON'));
+  await room.feed.append(NOTICES, notice('too late'));
+  await other.next('event');
+  await until('everything has been read', async () => (await room.metric('ws_buffered_bytes')) === 0);
+  expect(socket.received()).toMatch(/not JSON$/);
+});
+
 test('at shutdown connections are closed with 1012, a few at a time, and new ones are not let in', async () => {
   await using _leaks = noLeaks();
   await using room = await startRoom();
@@ -204,3 +212,23 @@ test('a peer that does not answer the close frame is cut off within the grace', 
   await room.server.close();
   expect(room.server.connections).toBe(0);
 });
+
+/** A client that answers nothing by itself. */
+async function openRaw(url: string) {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  let received = '';
+  socket.on('data', (chunk) => (received += chunk.toString('latin1')));
+  socket.on('error', () => {});
+  socket.write(
+    `GET ${PATHS.chat}?ticket=${await ticketOf(url, 'raw')} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat.v1\r\n\r\n',
+  );
+  return {
+    received: () => received,
+    write: (bytes: Buffer) => socket.write(bytes),
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+    },
+  };
+}

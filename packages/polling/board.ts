@@ -56,8 +56,7 @@ export class Board {
       for (const event of page) this.#take(event);
       cursor = page.at(-1)!.id;
     }
-    // What was appended while we read has been read as well, perhaps beyond the position.
-    this.#head = cursor !== OLDEST && compareIds(cursor, position) > 0 ? cursor : position;
+    this.#head ??= position; // a feed without events has a position as well
   }
 
   async #follow(feed: Feed<Change>, signal: AbortSignal, log: Log): Promise<void> {

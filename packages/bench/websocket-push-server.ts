@@ -22,18 +22,22 @@ const contestants: Record<Contestant, () => Promise<Contending>> = {
   'ours, feed in Redis': () =>
     ours(new RedisFeed({ url: process.env.REDIS_URL!, key: process.env.FEED_KEY!, retain: 100_000 })),
 
-  /** The textbook's broadcast, with the message turned into text once. */
+  /** The broadcast of the `ws` manual, with the message turned into text once. */
   async 'plain ws.send loop'() {
     const server = createServer();
     const sockets = new WebSocketServer({ server, perMessageDeflate: false });
+    const broadcast = (message: string) => {
+      for (const socket of sockets.clients) socket.send(message);
+    };
+    sockets.on('connection', (socket) => {
+      socket.on('error', console.error);
+      socket.on('message', (data) => broadcast((data as Buffer).toString()));
+    });
     const { url } = await listen(server);
     return {
       addresses: addressesAt(url),
       streams: () => sockets.clients.size,
-      publish(n, dueAt) {
-        const message = encode({ type: 'event', ...eventOf(n, dueAt) });
-        for (const socket of sockets.clients) socket.send(message);
-      },
+      publish: (n, dueAt) => broadcast(encode({ type: 'event', ...eventOf(n, dueAt) })),
     };
   },
 

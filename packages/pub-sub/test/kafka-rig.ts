@@ -22,7 +22,7 @@ export interface KafkaRig extends BrokerRig {
   readonly kafka: Kafka;
 }
 
-export async function startKafkaRig({ brokers, double }: KafkaService): Promise<KafkaRig> {
+export async function startKafkaRig({ brokers, double }: Pick<KafkaService, 'brokers' | 'double'>): Promise<KafkaRig> {
   await using owned = new AsyncDisposableStack();
   const kafka = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING });
   const prefix = `patterns.${randomBytes(6).toString('hex')}.`;

@@ -175,6 +175,24 @@ test('a backlog is read at the pace of its reader: however big it is, nobody is 
   expect(await socket.frames.take(3_001)).toHaveLength(3_001);
 });
 
+test('a reader that falls behind for a while is not cut off: it hears alone what it missed, and then with the others', async () => {
+  await using room = await startRoom({ maxBufferedBytes: 256 * 1_024 });
+  await using proxy = await startFaultProxy(room.url);
+  await using socket = await openSocket(proxy.url);
+  await socket.next('welcome');
+  proxy.stall('down');
+  for (let n = 0; n < 200; n++) {
+    await room.feed.append(NOTICES, notice('x'.repeat(100_000)));
+    await new Promise(setImmediate); // each in a pass of its own
+  }
+  await until('it follows alone', () => room.feed.followers === 2);
+  proxy.flow();
+  expect(await socket.frames.take(200)).toHaveLength(200);
+  await room.feed.append(NOTICES, notice('last')); // with which it catches up, if not before
+  expect(await socket.next('event')).toMatchObject({ data: { text: 'last' } });
+  await until('it hears what all hear', () => room.feed.followers === 1);
+});
+
 test('nothing follows a close frame, even if the peer does not answer it', async () => {
   await using room = await startRoom();
   await using other = await openSocket(room.url, { name: 'other' });

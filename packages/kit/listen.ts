@@ -61,6 +61,7 @@ export async function listen(
     // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
     if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
   }
+  if ('closeIdleConnections' in server) keepWhatIsSent(server, answering);
 
   server.listen(port, host);
   await once(server, 'listening').catch((error) => {
@@ -99,6 +100,15 @@ export async function listen(
     },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** To Node a connection is idle as soon as its response has been ended: closing it would cut off what is not sent yet. */
+function keepWhatIsSent(server: Server, answering: ReadonlySet<ServerResponse>): void {
+  const closeIdle = server.closeIdleConnections;
+  server.closeIdleConnections = () => {
+    const isSending = [...answering].some(({ writableEnded }) => writableEnded);
+    if (!isSending) closeIdle.call(server); // if it is, whoever was the last to be sent comes here again
   };
 }
 

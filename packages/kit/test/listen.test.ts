@@ -42,6 +42,20 @@ test.skipIf(!hasIpv6)('tells an IPv6 address in brackets', async () => {
   expect(server.url).toMatch(/^http:\/\/\[::1\]:\d+$/);
 });
 
+test('a response that is ended and not sent yet is sent to its end', async () => {
+  await using _leaks = noLeaks();
+  const size = 20_000_000; // more than the kernel takes at once
+  await using server = await startServer({ onRequest: (_request, response) => response.end(Buffer.alloc(size)) });
+  const reader = await fetch(server.url); // it reads when it is asked to
+  await using quick = await dial(server.url, GET);
+  await until('the first bytes', () => quick.received() !== '');
+  const closed = server.close();
+  await quick.closed;
+  expect(quick.received().length).toBeGreaterThan(size);
+  expect((await reader.arrayBuffer()).byteLength).toBe(size);
+  await within('close', 10_000, closed);
+});
+
 test('a port in use is one line for the person who chose it', async () => {
   await using _leaks = noLeaks();
   await using first = await startServer();

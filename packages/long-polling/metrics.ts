@@ -4,8 +4,6 @@ import type { Outcome } from './parking.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-const OUTCOMES: readonly Outcome[] = ['delivered', 'timeout', 'left', 'replaced', 'shutdown', 'failed'];
-
 /** A registry per server, so that two servers in one process do not share their numbers. `parked` says how many wait. */
 export function createMetrics(parked: () => number) {
   const registry = new Registry();
@@ -18,19 +16,24 @@ export function createMetrics(parked: () => number) {
       this.set(parked());
     },
   });
+  const ended: Record<Outcome, number> = { delivered: 0, timeout: 0, left: 0, replaced: 0, shutdown: 0, failed: 0 };
+  // Handed over when somebody looks: a label, looked up for each wake-up, would cost more than the rest of its bookkeeping.
+  new Counter({
+    name: 'long_polling_ended_total',
+    help: 'Waitings that are over, by what ended them; left: the client went away',
+    labelNames: ['outcome'] as const,
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(ended)) this.inc({ outcome }, count);
+    },
+  });
   const hold = new Histogram({
     name: 'long_polling_hold_seconds',
-    help: 'How long requests were parked, by what ended it; left: the client went away',
-    labelNames: ['outcome'] as const,
+    help: 'How long requests were parked',
     buckets: [0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30],
     registers,
   });
-  for (const outcome of OUTCOMES) hold.zero({ outcome }); // a rate needs a series from the start
-  // Looked up once: looking it up by its label costs several times what counting does.
-  const holds = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, hold.labels(outcome)])) as Record<
-    Outcome,
-    ReturnType<typeof hold.labels>
-  >;
   const wakeUp = new Histogram({
     name: 'long_polling_wake_up_seconds',
     help: 'From the arrival of updates at this process to the last answer with them',
@@ -39,7 +42,10 @@ export function createMetrics(parked: () => number) {
   });
   return {
     registry,
-    held: (outcome: Outcome, milliseconds: number) => holds[outcome].observe(milliseconds / 1_000),
+    held(outcome: Outcome, milliseconds: number): void {
+      ended[outcome]++;
+      hold.observe(milliseconds / 1_000);
+    },
     wokenAfter: (milliseconds: number) => wakeUp.observe(milliseconds / 1_000),
     refused: new Counter({
       name: 'long_polling_refused_total',

@@ -72,7 +72,7 @@ export class Parking {
     add(this.#byClient, place.client, parked);
     this.size++;
     // The response's `close`, which also comes when the client has gone; the request's comes as soon as its body is read.
-    response.once('close', () => parked.leave('left'));
+    response.on('close', () => parked.leave('left'));
     return parked;
   }
   // #endregion

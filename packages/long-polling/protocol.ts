@@ -40,10 +40,12 @@ export interface Question {
 
 /** @throws {HttpProblem} 400 that names the parameter. */
 export function readQuestion(url: string): Question {
-  const parameters = new URLSearchParams(url.split('?')[1]);
+  const parameters = url.slice(url.indexOf('?') + 1).split('&');
   const read = (field: string, expected: string, isValid: (text: string) => boolean) => {
-    const text = parameters.get(field) || undefined;
-    if (text === undefined || isValid(text)) return text;
+    // Nothing is decoded, because what is valid needs no encoding. Once for each wake-up, it counts.
+    const text = parameters.find((parameter) => parameter.startsWith(`${field}=`))?.slice(field.length + 1);
+    if (!text) return undefined;
+    if (isValid(text)) return text;
     throw new HttpProblem(400, { detail: `${field} is malformed`, errors: [{ field, expected }] });
   };
   const after = read('after', 'the id of an update, such as 1795212000000-0', isCursor);

@@ -15,7 +15,7 @@ export interface RoutesOptions {
 }
 
 export function createRoutes({ feed, metrics, log }: RoutesOptions): Express {
-  const app = express().disable('x-powered-by');
+  const app = express().disable('x-powered-by').disable('etag');
   // #region order
   app.post(REPORTS_PATH, express.json({ limit: '1kb' }), async (request, response) => {
     const title = parseOrder(request.body);

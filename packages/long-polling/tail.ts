@@ -54,7 +54,8 @@ export class Tail {
   /** The updates after a cursor, or undefined when only the log can tell. */
   after(cursor: string): readonly Update[] | undefined {
     if (cursor === this.head) return NONE;
-    if (compareIds(cursor, this.#floor) < 0) return undefined; // older than memory
+    const oldest = this.#recent[0];
+    if (cursor !== this.#floor && (!oldest || compareIds(cursor, oldest.id) < 0)) return undefined; // older than memory
     if (compareIds(cursor, this.head) > 0) return undefined; // ahead: it comes from another server, or is made up
     return this.#recent.slice(indexAfter(this.#recent, cursor));
   }

@@ -1,7 +1,7 @@
 /**
  * Makes the reports that were ordered, in a process of its own. No server waits for it: it appends to the feed that a report is
- * ready, and whoever serves the client sees that. A worker that starts anew makes what the last one left undone; that two
- * workers would both make it is a matter for `packages/queues`.
+ * ready, and whoever serves the client sees that. A worker that starts anew makes what the last one left undone. Two
+ * workers would both make it: to share work takes a queue.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Feed } from '@patterns/feed/feed';

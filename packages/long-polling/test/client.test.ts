@@ -145,7 +145,7 @@ test('a report is waited for over any number of holds', async () => {
   await using office = await startOffice({ maxHoldMs: 100 });
   const location = await orderReport(office.url, 'Q3');
   const report = waitForReport(office.url, location);
-  const holds = () => office.metric('long_polling_hold_seconds_count{outcome="timeout"}');
+  const holds = () => office.metric('long_polling_ended_total{outcome="timeout"}');
   await until('two holds', async () => (await holds()) >= 2);
   await office.feed.append(location.split('/').at(-1)!, { type: 'report-ready', title: 'Q3', pages: 2 });
   expect(await report).toMatchObject({ title: 'Q3' });

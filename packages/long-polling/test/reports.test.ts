@@ -26,17 +26,18 @@ test('a report is ordered, waited for, made by somebody else, and delivered', as
   await working;
 });
 
-test('news that is none of its business does not wake it', async () => {
+test('news that is none of its business does not wake it, nor answers it when both come together', async () => {
   await using office = await startOffice();
   const location = await orderReport(office.url, 'Q3');
+  const inbox = ask(office.url, '/updates');
   const question = ask(office.url, location);
-  await office.parked(1);
-  await office.feed.append('another report', ready('Q4'));
-  const inbox = ask(office.url, '/updates?after=0-0');
+  await office.parked(2);
+  await office.feed.append('another report', ready('Q1'));
   await inbox.answered; // the news has gone round
   await office.parked(1);
-  await office.feed.append(location.slice(REPORTS_PATH.length + 1), ready('Q3'));
-  expect(JSON.parse((await question.answered).body)).toMatchObject({ title: 'Q3' });
+  const id = location.slice(REPORTS_PATH.length + 1);
+  await Promise.all([office.feed.append('another report', ready('Q2')), office.feed.append(id, ready('Q3'))]);
+  expect(JSON.parse((await question.answered).body)).toMatchObject({ id, title: 'Q3' });
 });
 
 test('a report that becomes ready while the server looks for it is delivered at once', async () => {
@@ -94,7 +95,7 @@ requireRedis()('two servers on a feed in Redis', () => {
     await using b = await startOffice({ feed: feedB });
     const location = await orderReport(a.url, 'Q3');
     const atB = ask(b.url, location);
-    const inbox = ask(b.url, '/updates');
+    const inbox = ask(b.url, `/updates?after=${await feedA.position()}`);
     await b.parked(2);
     await feedA.append(location.slice(REPORTS_PATH.length + 1), ready('Q3'));
     expect((await atB.answered).status).toBe(200);

@@ -14,7 +14,7 @@ test('what came after the cursor is answered at once, and nobody is parked', asy
   const second = await office.send(2);
   const got = await ask(office.url, `${UPDATES_PATH}?after=${first.id}`).answered;
   expect(got).toMatchObject({ status: 200, numbers: [2], headers: { cursor: second.id, 'cache-control': 'no-store' } });
-  expect(await office.metric('long_polling_hold_seconds_count{outcome="delivered"}')).toBe(0);
+  expect(await office.metric('long_polling_ended_total{outcome="delivered"}')).toBe(0);
 });
 
 test('a cursor from before this server began is looked up in the log', async () => {
@@ -33,7 +33,8 @@ test('a parked request is woken by what is appended, with what is new', async ()
   await office.parked(1);
   await office.send(2);
   expect((await question.answered).numbers).toEqual([2]);
-  expect(await office.metric('long_polling_hold_seconds_count{outcome="delivered"}')).toBe(1);
+  expect(await office.metric('long_polling_ended_total{outcome="delivered"}')).toBe(1);
+  expect(await office.metric('long_polling_hold_seconds_count')).toBe(1);
   expect(await office.metric('long_polling_wake_up_seconds_count')).toBe(1);
   await office.parked(0);
 });
@@ -43,7 +44,7 @@ test('an empty hold ends with 204, no body and the same cursor', async () => {
   const { id } = await office.send(1);
   const got = await ask(office.url, `${UPDATES_PATH}?after=${id}&wait=20`).answered;
   expect(got).toMatchObject({ status: 204, body: '', headers: { cursor: id, 'cache-control': 'no-store' } });
-  expect(await office.metric('long_polling_hold_seconds_count{outcome="timeout"}')).toBe(1);
+  expect(await office.metric('long_polling_ended_total{outcome="timeout"}')).toBe(1);
 });
 
 test('a client that asks for what comes from now on learns from the 204 when that was', async () => {
@@ -125,7 +126,7 @@ test('a client that leaves frees its place', async () => {
   await office.parked(1);
   question.hangUp();
   await office.parked(0);
-  expect(await office.metric('long_polling_hold_seconds_count{outcome="left"}')).toBe(1);
+  expect(await office.metric('long_polling_ended_total{outcome="left"}')).toBe(1);
 });
 
 test('beyond the limit of all it refuses with 503 and Retry-After', async () => {
@@ -206,6 +207,12 @@ test('an expired cursor is 410, and says what is left', async () => {
   expect(status).toBe(410);
   expect(JSON.parse(body).detail).toMatch(/expired.*oldest that is left is \d+-\d+/);
   await office.parked(0);
+});
+
+test.each(['1-0', '99999999999999-0'])('%s, a cursor of a feed that was lost, is 410 as well', async (cursor) => {
+  await using office = await startOffice();
+  await office.send(1);
+  expect((await ask(office.url, `${UPDATES_PATH}?after=${cursor}`).answered).status).toBe(410);
 });
 
 test('another method is 405 with Allow', async () => {

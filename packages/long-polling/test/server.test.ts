@@ -25,6 +25,21 @@ test('a cursor from before this server began is looked up in the log', async () 
   expect(got.numbers).toEqual([2]);
 });
 
+test('news that comes while the server reads the log does not overtake what is in it', async () => {
+  class SlowFeed extends MemoryFeed<Notice> {
+    override async read(...args: Parameters<MemoryFeed<Notice>['read']>) {
+      const updates = await super.read(...args);
+      await this.append('messages', message(3));
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve))); // the news has gone round
+      return updates;
+    }
+  }
+  await using feed = new SlowFeed();
+  const [first] = [await feed.append('messages', message(1)), await feed.append('messages', message(2))];
+  await using office = await startOffice({ feed });
+  expect((await ask(office.url, `${UPDATES_PATH}?after=${first.id}`).answered).numbers).toEqual([2]);
+});
+
 test('a parked request is woken by what is appended, with what is new', async () => {
   await using _leaks = noLeaks();
   await using office = await startOffice();

@@ -4,11 +4,13 @@
  */
 import type { Clue } from './gap.ts';
 import { type Envelope, PubSubError } from './protocol.ts';
-import { RedisPubSub, type RedisPubSubOptions } from './redis-pubsub.ts';
+import { Subscriber } from './redis-subscriber.ts';
 
 export type Numbered = Envelope & { readonly seq: number };
 
-export interface LiveOptions extends RedisPubSubOptions {
+export interface LiveOptions {
+  url: string;
+  prefix: string;
   channel: string;
   onProblem: (problem: PubSubError) => void;
   maxPending: number;
@@ -16,18 +18,22 @@ export interface LiveOptions extends RedisPubSubOptions {
   signal: AbortSignal | undefined;
 }
 
+/** A dead line is found within three of these; a Redis answers a thousand pings in a millisecond. */
+const PING_MS = 5_000;
+
 export class Live implements AsyncDisposable {
   readonly heard: Numbered[] = [];
   suspicion: Clue | undefined;
   readonly #options: LiveOptions;
-  readonly #broker: RedisPubSub;
+  readonly #subscriber: Subscriber;
   readonly #looking: NodeJS.Timeout;
   #wake = () => {};
   #isOpen = false;
 
   constructor(options: LiveOptions) {
     this.#options = options;
-    this.#broker = new RedisPubSub({ ...options, onResubscribed: () => this.#suspect('resubscription') });
+    const onResubscribed = () => this.#suspect('resubscription');
+    this.#subscriber = new Subscriber({ ...options, sharded: false, pingMs: PING_MS, onResubscribed });
     this.#looking = setInterval(() => this.#suspect('look'), options.lookEveryMs);
     options.signal?.addEventListener('abort', this.#stop);
   }
@@ -35,7 +41,7 @@ export class Live implements AsyncDisposable {
   /** Resolves when Redis has acknowledged it: whatever is published from now on is heard, or leaves a gap. */
   async open(): Promise<void> {
     if (this.#isOpen) return;
-    await this.#broker.subscribe(this.#options.channel, (message) => this.#hear(message));
+    await this.#subscriber.add(this.#options.channel, false, (message) => this.#hear(message));
     this.#isOpen = true;
   }
 
@@ -47,7 +53,7 @@ export class Live implements AsyncDisposable {
 
   /** Resolves when everything that was published before has been heard, if it is ever to be. */
   flush(): Promise<void> {
-    return this.#broker.flush();
+    return this.#subscriber.flush();
   }
 
   #hear(message: Envelope): void {
@@ -74,7 +80,7 @@ export class Live implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
     this.#options.signal?.removeEventListener('abort', this.#stop);
-    await this.#broker[Symbol.asyncDispose]();
+    await this.#subscriber.close();
     this.#wake();
   }
 }

@@ -22,7 +22,7 @@ const refusals = { malformed: /^cursor-malformed/, expired: /^cursor-expired/ };
 const NOTHING_KEPT = 'Redis pub/sub keeps nothing';
 
 requireExtra('redis')('the newsroom and its desks', () => {
-  const subscribe: Subscribe = (url, options) => subscribeDesk(url, { ...options, lookEveryMs: 1_000 });
+  const subscribe: Subscribe = (url, options) => subscribeDesk(url, { ...options, lookEveryMs: 5_000 });
   deliveryContract({ name: 'pub-sub newsroom', ...refusals, start: () => start({ subscribe, open: subscribers }) });
 });
 

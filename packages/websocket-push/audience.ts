@@ -19,6 +19,8 @@ const RETRY_MS = 1_000;
 
 export class Audience {
   readonly #members = new Map<Outbox, FallBehind>();
+  /** Those that would like to be. */
+  readonly #behind = new Set<Outbox>();
   /** The last event that all of them have been sent; undefined while nobody can be told what is new. */
   #head: string | undefined;
 
@@ -29,18 +31,24 @@ export class Audience {
   // #region audience
   /** Joins, if `cursor` is where the others are. Nothing can be dispatched meanwhile: so there is neither gap nor duplicate. */
   join(outbox: Outbox, cursor: string, fallBehind: FallBehind): boolean {
-    if (cursor !== this.#head || outbox.isFull) return false;
+    if (cursor !== this.#head || outbox.isFull) {
+      this.#behind.add(outbox);
+      return false;
+    }
+    this.#behind.delete(outbox);
     this.#members.set(outbox, fallBehind);
     return true;
   }
 
   leave(outbox: Outbox): void {
     this.#members.delete(outbox);
+    this.#behind.delete(outbox);
   }
 
   #tell(event: ChatEvent): void {
     this.#head = event.id;
     const frame = frameOf(event);
+    for (const outbox of this.#behind) outbox.miss();
     for (const [outbox, fallBehind] of this.#members) {
       outbox.send(frame);
       if (!outbox.isFull) continue;

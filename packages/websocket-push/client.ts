@@ -16,8 +16,10 @@ import { Outgoing } from './outgoing.ts';
 import { type ChatEvent, PATHS, type ServerMessage } from './protocol.ts';
 
 export interface ChatOptions {
-  /** Who we are. It stands for the credentials of a real login. */
+  /** Who we are, if there is no session. It stands for the credentials of a real login. */
   name?: string;
+  /** What a login gave. Without it, or when it has ended: logs in as `name`. */
+  session?: string | undefined;
   /** The id of the last event already seen. Without it: what comes from now on. */
   after?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -54,7 +56,7 @@ async function* converse(url: string, outgoing: Outgoing, options: ChatOptions):
   const { name = 'guest', after, signal, onReset, silenceMs = 40_000 } = options;
   const { firstDelayMs = 500, maxDelayMs = 30_000 } = options;
   let cursor = after;
-  let session: string | undefined;
+  let session = options.session;
   let reason = new ChatError('ended', 'the conversation has ended');
 
   /** What comes on one connection. Each begins with a new ticket, because a ticket is good for one handshake. */

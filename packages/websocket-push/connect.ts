@@ -2,7 +2,10 @@
  * One connection of a client, from the ticket to the close code: the messages that come on it, until it ends, breaks, or falls
  * silent. What to do then is the business of client.ts.
  */
-import { on } from 'node:events';
+import { on, once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import { decodeServerMessage, FINAL_CODES, PATHS, PROTOCOL, type ServerMessage } from './protocol.ts';
 
@@ -84,27 +87,38 @@ function isFinal(status = 0): boolean {
   return status >= 400 && status < 500 && status !== 401 && status !== 429;
 }
 
+export interface PostOptions {
+  /** The text of the answer that is asked for. */
+  field: string;
+  body?: unknown;
+  session?: string;
+  signal?: AbortSignal | undefined;
+}
+
 /** Posts JSON to the server, and gives one text of its answer; undefined when we are not (any longer) logged in. */
-export async function post(
-  url: string,
-  options: { field: string; body?: unknown; session?: string; signal?: AbortSignal | undefined },
-) {
-  const { field, body, session, signal } = options;
-  const silence = AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS);
-  const response = await fetch(url, {
+export async function post(url: string, { field, body, session, signal }: PostOptions): Promise<string | undefined> {
+  const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, {
     method: 'POST',
+    agent: false, // on a connection of its own: one kept for later may be as dead by then as the one that is to be replaced
     headers: {
-      Connection: 'close', // one that is kept for later may be as dead by then as the one that is to be replaced
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       ...(session === undefined ? {} : { Authorization: `Bearer ${session}` }),
     },
-    body: body === undefined ? null : JSON.stringify(body),
-    signal: signal ? AbortSignal.any([signal, silence]) : silence,
+    ...(signal && { signal }),
   });
-  const text = await response.text();
-  if (response.status === 401) return undefined;
-  if (isFinal(response.status)) throw new ChatError('refused', `${response.status} from ${url}: ${text}`);
-  const value = (JSON.parse(text) as Record<string, unknown>)[field];
-  if (typeof value !== 'string') throw new Error(`${response.status} from ${url}: ${text}`);
-  return value;
+  request.on('error', () => {}); // the promises below tell it
+  const silence = setTimeout(() => request.destroy(new Error(`no answer from ${url}`)), HANDSHAKE_TIMEOUT_MS);
+  try {
+    request.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    const answer = await text(response);
+    const { statusCode } = response;
+    if (statusCode === 401) return undefined;
+    if (isFinal(statusCode)) throw new ChatError('refused', `${statusCode} from ${url}: ${answer}`);
+    const value = (JSON.parse(answer) as Record<string, unknown>)[field];
+    if (typeof value !== 'string') throw new Error(`${statusCode} from ${url}: ${answer}`);
+    return value;
+  } finally {
+    clearTimeout(silence);
+  }
 }

@@ -12,6 +12,7 @@ export interface ConnectionLimits {
   maxConnections: number;
   maxPerUser: number;
   maxBufferedBytes: number;
+  maxPending: number;
 }
 
 export type CutOffReason = 'slow' | 'silent';
@@ -26,7 +27,7 @@ export class Connections {
   constructor(limits: ConnectionLimits, onCutOff: (reason: CutOffReason) => void) {
     this.#limits = limits;
     this.#onCutOff = onCutOff;
-    this.#outboxes = new Outboxes(limits.maxBufferedBytes);
+    this.#outboxes = new Outboxes(limits);
   }
 
   /** @throws {HttpProblem} 503 when this server is full, 429 when this user is. Both pass. */

@@ -49,13 +49,15 @@ class Batch {
 /** The outboxes of a server. */
 export class Outboxes {
   readonly maxBufferedBytes: number;
+  readonly maxPending: number;
   #first = new Batch(Buffer.alloc(0));
   #waiting: Outbox[] = [];
   #restUntil = 0;
 
-  /** `maxBufferedBytes`: beyond it a peer is cut off. */
-  constructor(maxBufferedBytes: number) {
+  /** Beyond either a peer is cut off: bytes that wait for it, events that came while its socket took none. */
+  constructor({ maxBufferedBytes, maxPending }: { maxBufferedBytes: number; maxPending: number }) {
     this.maxBufferedBytes = maxBufferedBytes;
+    this.maxPending = maxPending;
   }
 
   /** The first frame of a batch, shared in the same way. */
@@ -100,6 +102,7 @@ export class Outbox {
   #batch: Batch | undefined;
   /** Kept here, because it is asked once for each event and connection: the socket's own figure is some objects away. */
   #isFull = false;
+  #missed = 0;
   #resume: (() => void) | undefined;
 
   constructor(socket: Socket, outboxes: Outboxes, peer: Peer) {
@@ -137,16 +140,26 @@ export class Outbox {
     this.#batch = undefined;
     // After a close frame nothing more may be sent [RFC 6455 §5.5.1].
     if (!batch || !this.#peer.isOpen) return;
+    // Measured before the write: what comes up at once, for everybody, is not the fault of one who reads slowly.
+    if (this.#socket.writableLength > this.#outboxes.maxBufferedBytes) {
+      this.#peer.cutOff('slow');
+      return;
+    }
     const wasFull = this.#isFull;
     this.#isFull = !this.#socket.write(batch.bytes);
     if (!this.#isFull) this.#goOn();
     else if (!wasFull) this.#socket.once('drain', () => this.#goOn());
-    if (this.#socket.writableLength > this.#outboxes.maxBufferedBytes) this.#peer.cutOff('slow');
   }
   // #endregion
 
+  /** Counts an event that the peer's socket had no room for. Too many, and it is cut off: it can resume. */
+  miss(): void {
+    if (this.#isFull && ++this.#missed > this.#outboxes.maxPending) this.#peer.cutOff('slow');
+  }
+
   #goOn(): void {
     this.#isFull = false;
+    this.#missed = 0;
     this.#resume?.();
     this.#resume = undefined;
   }

@@ -70,7 +70,7 @@ export async function startServer({
   graceMs = 5_000,
 }: ServerOptions): Promise<Listening> {
   const tickets = new Tickets({ store, sessionMs, ticketMs });
-  const connections = new Connections({ maxConnections, maxPerUser, maxBufferedBytes }, (reason) => {
+  const connections = new Connections({ maxConnections, maxPerUser, maxBufferedBytes, maxPending }, (reason) => {
     metrics.cutOff.inc({ reason });
   });
   const metrics = createMetrics(connections);

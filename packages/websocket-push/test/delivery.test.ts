@@ -7,7 +7,7 @@ import { requireRedis } from '@patterns/services/testing';
 import { inject } from 'vitest';
 import { subscribe } from '../client.ts';
 import { type ChatData, NOTICES } from '../protocol.ts';
-import { openSocket } from './room.ts';
+import { openSocket, sessionOf } from './room.ts';
 
 requireRedis()('websocket-push over a feed in Redis', () => {
   deliveryContract({
@@ -26,7 +26,14 @@ async function start() {
   let server: ChildProgram = startServer();
   let url = await server.url();
   const proxy = stack.use(await startFaultProxy(url));
-  let users = 0;
+  // As many users as there have to be, with as many connections as each may have.
+  const sessions: Promise<string>[] = [];
+  let subscribers = 0;
+  const session = () => {
+    const user = Math.floor(subscribers++ / 20);
+    sessions[user] ??= sessionOf(url, `user${user}`);
+    return sessions[user];
+  };
 
   return {
     proxy,
@@ -34,8 +41,9 @@ async function start() {
       return url;
     },
     append: (bytes = 0) => feed.append(NOTICES, { type: 'notice', text: 'x'.repeat(bytes) }),
-    subscribe: (to: string, options: { after: string; signal: AbortSignal }) =>
-      subscribe(to, { ...options, name: `user${++users}`, maxDelayMs: 500 }),
+    async *subscribe(to: string, options: { after: string; signal: AbortSignal }) {
+      yield* subscribe(to, { ...options, session: await session(), maxDelayMs: 500 });
+    },
     async restartServer() {
       await server.kill('SIGKILL');
       server = startServer();

@@ -14,7 +14,10 @@ test('what waits for a peer that does not read is bounded in bytes', async () =>
   const cutOff = () => {
     overflowed = true;
   };
-  const outbox = new Outbox(pair.near, new Outboxes(256 * KB), { isOpen: true, cutOff });
+  const outbox = new Outbox(pair.near, new Outboxes({ maxBufferedBytes: 256 * KB, maxPending: 10 }), {
+    isOpen: true,
+    cutOff,
+  });
   // Acknowledgements, say: nobody asks `drained` for them, and a peer that sends and never reads counts as alive.
   for (let sent = 0; !overflowed; sent++) {
     expect(sent).toBeLessThan(1_000); // the kernel holds megabytes, not more
@@ -26,7 +29,10 @@ test('what waits for a peer that does not read is bounded in bytes', async () =>
 
 test('is full before the socket has been asked, and drained when the peer has read', async () => {
   await using pair = await connectPair();
-  const outbox = new Outbox(pair.near, new Outboxes(64 * KB * KB), { isOpen: true, cutOff() {} });
+  const outbox = new Outbox(pair.near, new Outboxes({ maxBufferedBytes: 64 * KB * KB, maxPending: 10 }), {
+    isOpen: true,
+    cutOff() {},
+  });
   expect(outbox.drained()).toBeUndefined();
   for (let sent = 0; sent < 16 * KB; sent += 4) outbox.send(Buffer.alloc(4 * KB)); // 16 MB in one pass
   let isDrained = false;
@@ -42,7 +48,7 @@ test('is full before the socket has been asked, and drained when the peer has re
 
 test('keeps the order of frames that are shared and frames that are not', async () => {
   await using pair = await connectPair();
-  const outboxes = new Outboxes(64 * KB);
+  const outboxes = new Outboxes({ maxBufferedBytes: 64 * KB, maxPending: 10 });
   const [one, other] = [pair.near, pair.far].map(
     (socket) => new Outbox(socket, outboxes, { isOpen: true, cutOff() {} }),
   ) as [Outbox, Outbox];

@@ -45,10 +45,14 @@ export async function post(
   });
 }
 
+export async function sessionOf(url: string, name: string): Promise<string> {
+  const login = await post(`${url}${PATHS.login}`, { body: { name } });
+  return ((await login.json()) as { session: string }).session;
+}
+
 /** Logs in and gets a ticket. */
 export async function ticketOf(url: string, name = 'ann'): Promise<string> {
-  const login = await post(`${url}${PATHS.login}`, { body: { name } });
-  const { session } = (await login.json()) as { session: string };
+  const session = await sessionOf(url, name);
   const { ticket } = (await (await post(`${url}${PATHS.tickets}`, { session })).json()) as { ticket: string };
   return ticket;
 }

@@ -22,11 +22,13 @@ export interface Line {
 export async function openStage({ story, signal, use }: Stage) {
   const redis = use(await startRedis({ signal, args: ['--client-output-buffer-limit', `pubsub ${BUFFER_LIMIT} 0 0`] }));
   const stack = use(new AsyncDisposableStack());
-  const admin = stack.adopt(new Redis(redis.url), (client) => client.disconnect());
+  const connect = (url: string) => stack.adopt(new Redis(url), (client) => client.disconnect());
+  const admin = connect(redis.url);
   const subscribers = async (expected: number) =>
     await until(`${expected} subscribers`, async () => (await subscribersOf(admin, CHANNEL)) === expected, { signal });
   return {
     url: redis.url,
+    connect,
     async line(actor: string): Promise<Line> {
       const wire = redisWire(story, actor);
       return { proxy: use(await startFaultProxy(redis.url, wire)), wire };

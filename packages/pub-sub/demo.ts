@@ -4,7 +4,6 @@
  * each gap and fills it, and another worker takes over.
  */
 import { type Demo, runDemo, type Stage } from '@patterns/kit/demo';
-import { Redis } from 'ioredis';
 import { openStage, type Room, storiesOf } from './demo-stage.ts';
 import { logKey } from './log.ts';
 import { CHANNEL } from './protocol.ts';
@@ -28,7 +27,7 @@ const demo: Demo = {
       await desk.line(/^Subscribed to 1 /);
       deskLine.proxy.delay(0);
 
-      const publisher = openPublisher(stage, newsLine.proxy.url);
+      const publisher = room.connect(newsLine.proxy.url);
       const heard = new Set<number>();
       let n = 1; // the textbook has published the first one
       const publish = (content = 'Important update!') =>
@@ -135,11 +134,6 @@ async function takeOver({ story }: Stage, room: Room, publish: () => Promise<voi
   story.act('worker B', filed);
   await room.acknowledged(GROUP);
   return filed.split(' ')[1] === taken.split(' ')[1] ? 0 : 1;
-}
-
-function openPublisher({ use }: Stage, url: string): Redis {
-  const stack = use(new AsyncDisposableStack());
-  return stack.adopt(new Redis(url), (redis) => redis.disconnect());
 }
 
 function measured({

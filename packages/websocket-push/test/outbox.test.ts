@@ -46,6 +46,26 @@ test('is full before the socket has been asked, and drained when the peer has re
   expect(outbox.drained()).toBeUndefined();
 });
 
+test('a peer that has no room for too many events in a row is cut off; one that catches up in between is not', async () => {
+  await using pair = await connectPair();
+  let cuts = 0;
+  const outboxes = new Outboxes({ maxBufferedBytes: 64 * KB * KB, maxPending: 10 });
+  const outbox = new Outbox(pair.near, outboxes, { isOpen: true, cutOff: () => cuts++ });
+  for (let round = 1; round <= 2; round++) {
+    outbox.send(Buffer.alloc(16 * KB * KB));
+    await until('full', () => outbox.isFull);
+    for (let missed = 0; missed < 8; missed++) outbox.miss();
+    pair.far.resume();
+    await until('read', () => !outbox.isFull);
+    pair.far.pause();
+  }
+  expect(cuts).toBe(0);
+  outbox.send(Buffer.alloc(16 * KB * KB));
+  await until('full', () => outbox.isFull);
+  for (let missed = 0; missed < 11; missed++) outbox.miss();
+  expect(cuts).toBe(1);
+});
+
 test('keeps the order of frames that are shared and frames that are not', async () => {
   await using pair = await connectPair();
   const outboxes = new Outboxes({ maxBufferedBytes: 64 * KB, maxPending: 10 });

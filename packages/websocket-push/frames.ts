@@ -1,6 +1,6 @@
 /**
  * A WebSocket frame as bytes. A server's frames are not masked [RFC 6455 §5.1], so the same bytes go to everybody: an event is
- * made into a frame once, and not once for each connection. That, with the batches of outbox.ts, is why we do not `ws.send`.
+ * made into a frame once, and not once for each connection. That, with batch.ts, is why we do not `ws.send`.
  */
 import { type ChatEvent, encode, type ServerMessage } from './protocol.ts';
 

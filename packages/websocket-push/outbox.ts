@@ -6,45 +6,13 @@
  * the upgrade gave us; `ws` writes its own (pong, close) between ours, and they stay whole as well.
  */
 import type { Socket } from 'node:net';
+import { Batch } from './batch.ts';
 
 /** What a socket takes before it says that it is full. More than that is not gathered for it either. */
 const FULL_BYTES = 64 * 1_024;
 
 /** What a person does not notice, whatever the pause of the process that made the writes seem so long. */
 const MAX_REST_MS = 20;
-
-// #region batch
-/**
- * Frames in a row. Connections that wait for the same frames hold the same batch, and so its bytes are laid out in memory once:
- * whoever adds the frame that the last one added gets the batch that the last one got.
- */
-class Batch {
-  readonly size: number;
-  readonly #before: Batch | undefined;
-  readonly #frame: Buffer;
-  #next: Batch | undefined;
-  #bytes: Buffer | undefined;
-
-  constructor(frame: Buffer, before?: Batch) {
-    this.#before = before;
-    this.#frame = frame;
-    this.size = frame.length + (before?.size ?? 0);
-  }
-
-  add(frame: Buffer): Batch {
-    if (this.#next === undefined || this.#next.#frame !== frame) this.#next = new Batch(frame, this);
-    return this.#next;
-  }
-
-  get bytes(): Buffer {
-    if (this.#bytes) return this.#bytes;
-    const frames = [this.#frame];
-    for (let batch = this.#before; batch; batch = batch.#before) frames.push(batch.#frame);
-    this.#bytes = Buffer.concat(frames.reverse(), this.size);
-    return this.#bytes;
-  }
-}
-// #endregion
 
 /** The outboxes of a server. */
 export class Outboxes {

@@ -38,12 +38,6 @@ export function seqOf(position: string): number {
 }
 // #endregion
 
-/** Appends and trims in one command. @returns the position. */
-export async function append(redis: Redis, key: string, retain: number, text: string): Promise<string> {
-  // Exactly, not `~`: with one entry more than the limit, that costs nothing, and the limit is one that can be relied on.
-  return (await redis.xadd(key, 'MAXLEN', '=', retain, '0-*', 'message', text)) as string;
-}
-
 /** The number of the last entry that was ever appended; 0 when none was. @throws {PubSubError} `unavailable`. */
 export async function headOf(redis: Redis, key: string): Promise<number> {
   const [answer] = (await reached(redis.pipeline().xinfo('STREAM', key).exec())) ?? [];

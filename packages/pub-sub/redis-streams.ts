@@ -6,6 +6,7 @@
  * further behind than that is told `cursor-expired`.
  */
 import type { Redis } from 'ioredis';
+import { Appender } from './appender.ts';
 import {
   type Broker,
   type BrokerOptions,
@@ -17,9 +18,9 @@ import {
   type Subscription,
 } from './broker.ts';
 import { joinGroup } from './consumer-group.ts';
-import { append, beforeOldest, followLog, headOf, type LogEntry, logKey, positionOf, seqOf } from './log.ts';
+import { beforeOldest, followLog, headOf, type LogEntry, logKey, positionOf, seqOf } from './log.ts';
 import { decode, type Envelope, encode, PubSubError } from './protocol.ts';
-import { connectRedis, hangUp, quit, unavailable } from './redis-connection.ts';
+import { connectRedis, hangUp, quit } from './redis-connection.ts';
 import { Subscriptions } from './subscription.ts';
 
 // #region guarantees
@@ -60,6 +61,7 @@ export class RedisStreams implements Broker {
   readonly guarantees = redisStreamsGuarantees;
   readonly #options: Required<RedisStreamsOptions>;
   readonly #commands: Redis;
+  readonly #appender: Appender;
   readonly #subscriptions = new Subscriptions();
 
   constructor({
@@ -74,16 +76,12 @@ export class RedisStreams implements Broker {
   }: RedisStreamsOptions) {
     this.#options = { url, prefix, retain, blockMs, batch, claimAfterMs, maxAttempts, onProblem };
     this.#commands = connectRedis(url, { name: 'streams', pipelined: true, onProblem });
+    this.#appender = new Appender(this.#commands, retain);
   }
 
   async publish(message: Envelope): Promise<Receipt> {
-    const { prefix, retain } = this.#options;
-    try {
-      const key = logKey(prefix, message.channel);
-      return { position: await append(this.#commands, key, retain, encode(message)) };
-    } catch (error) {
-      throw unavailable(error);
-    }
+    const key = logKey(this.#options.prefix, message.channel);
+    return { position: await this.#appender.append(key, encode(message)) };
   }
 
   async subscribe(channel: string, handler: Handler, options: SubscribeOptions = {}): Promise<Subscription> {

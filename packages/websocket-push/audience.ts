@@ -11,16 +11,19 @@ import { frameOf } from './frames.ts';
 import type { Outbox } from './outbox.ts';
 import type { ChatData, ChatEvent } from './protocol.ts';
 
-/** Goes on alone after the event with that cursor. */
-type FallBehind = (cursor: string) => void;
+export interface Listener {
+  readonly outbox: Outbox;
+  /** Everything after that cursor, alone. */
+  tell(cursor: string): void;
+}
 
 /** Between two attempts at a feed that failed. Meanwhile everybody is behind, and served alone. */
 const RETRY_MS = 1_000;
 
 export class Audience {
-  readonly #members = new Map<Outbox, FallBehind>();
+  readonly #members = new Set<Listener>();
   /** Those that would like to be. */
-  readonly #behind = new Set<Outbox>();
+  readonly #behind = new Set<Listener>();
   /** The last event that all of them have been sent; undefined while nobody can be told what is new. */
   #head: string | undefined;
 
@@ -30,30 +33,30 @@ export class Audience {
 
   // #region audience
   /** Joins, if `cursor` is where the others are. Nothing can be dispatched meanwhile: so there is neither gap nor duplicate. */
-  join(outbox: Outbox, cursor: string, fallBehind: FallBehind): boolean {
-    if (cursor !== this.#head || outbox.isFull) {
-      this.#behind.add(outbox);
+  join(listener: Listener, cursor: string): boolean {
+    if (cursor !== this.#head || listener.outbox.isFull) {
+      this.#behind.add(listener);
       return false;
     }
-    this.#behind.delete(outbox);
-    this.#members.set(outbox, fallBehind);
+    this.#behind.delete(listener);
+    this.#members.add(listener);
     return true;
   }
 
-  leave(outbox: Outbox): void {
-    this.#members.delete(outbox);
-    this.#behind.delete(outbox);
+  leave(listener: Listener): void {
+    this.#members.delete(listener);
+    this.#behind.delete(listener);
   }
 
   #tell(event: ChatEvent): void {
     this.#head = event.id;
     const frame = frameOf(event);
-    for (const outbox of this.#behind) outbox.miss();
-    for (const [outbox, fallBehind] of this.#members) {
-      outbox.send(frame);
-      if (!outbox.isFull) continue;
-      this.#members.delete(outbox);
-      fallBehind(event.id);
+    for (const { outbox } of this.#behind) outbox.miss();
+    for (const listener of this.#members) {
+      listener.outbox.send(frame);
+      if (!listener.outbox.isFull) continue;
+      this.#members.delete(listener);
+      listener.tell(event.id);
     }
   }
   // #endregion
@@ -78,6 +81,6 @@ export class Audience {
     const members = [...this.#members];
     this.#head = undefined;
     this.#members.clear();
-    for (const [, fallBehind] of members) fallBehind(cursor!);
+    for (const listener of members) listener.tell(cursor!);
   }
 }

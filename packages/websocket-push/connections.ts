@@ -86,12 +86,12 @@ export class Connection {
   readonly socket: Socket;
   readonly identity: Identity;
   readonly outbox: Outbox;
-  readonly messages = new TokenBucket(RATE);
   readonly openedAt = Date.now();
   /** What had been read of it at the last heartbeat. */
   bytesHeard = 0;
 
   readonly #onCutOff: (reason: CutOffReason) => void;
+  #messages: TokenBucket | undefined;
 
   constructor(
     ws: WebSocket,
@@ -105,6 +105,12 @@ export class Connection {
     this.identity = identity;
     this.outbox = new Outbox(socket, outboxes, this);
     this.#onCutOff = onCutOff;
+  }
+
+  /** What it may still say. Made when it first says something: most only listen. */
+  get messages(): TokenBucket {
+    this.#messages ??= new TokenBucket(RATE);
+    return this.#messages;
   }
 
   get isOpen(): boolean {

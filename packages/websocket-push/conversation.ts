@@ -7,13 +7,15 @@
 import { isCursor } from '@patterns/feed/cursor';
 import { type Feed, FeedError, OLDEST } from '@patterns/feed/feed';
 import type { Log } from '@patterns/kit/log';
-import type { Audience } from './audience.ts';
+import type { Audience, Listener } from './audience.ts';
 import type { Connection } from './connections.ts';
 import { frameOf, textFrame } from './frames.ts';
 import type { Metrics } from './metrics.ts';
-import { type ChatData, CLOSE, decodeClientMessage, ProtocolError, ROOM } from './protocol.ts';
+import type { Outbox } from './outbox.ts';
+import { type ChatData, CLOSE, type ClientMessage, decodeClientMessage, ProtocolError, ROOM } from './protocol.ts';
 
-export interface Conversation {
+/** What all conversations of a server have in common. */
+export interface Hall {
   feed: Feed<ChatData>;
   audience: Audience;
   metrics: Metrics;
@@ -22,87 +24,102 @@ export interface Conversation {
   maxPending: number;
 }
 
-/** Sends everything after the cursor, then what is new, and takes what the client says, until the connection is closed. */
-export function converse(
-  connection: Connection,
-  after: string | undefined,
-  { feed, audience, metrics, log, maxPending }: Conversation,
-): void {
-  const { ws, outbox, identity } = connection;
-  let catchingUp: AbortController | undefined;
+/** One of many, open for hours with nothing to do: so it is one object, and not a closure for each thing that it can do. */
+export class Conversation implements Listener {
+  readonly #connection: Connection;
+  readonly #hall: Hall;
+  #catchingUp: AbortController | undefined;
+
+  constructor(connection: Connection, hall: Hall) {
+    this.#connection = connection;
+    this.#hall = hall;
+  }
+
+  get outbox(): Outbox {
+    return this.#connection.outbox;
+  }
 
   // #region tell
-  async function begin(): Promise<void> {
-    if (after !== undefined && !isCursor(after)) throw new ProtocolError(CLOSE.badCursor, 'after: malformed cursor');
-    // Without a cursor it begins now; and it is told where that is, so that it can resume even if no event ever comes.
-    const cursor = after ?? audience.head ?? (await feed.position());
-    outbox.send(textFrame({ type: 'welcome', user: identity.user, cursor }));
-    metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
-    tell(cursor);
+  /** Sends everything after the cursor, then what is new, until the connection is closed. */
+  async begin(after: string | undefined): Promise<void> {
+    const { feed, audience, metrics } = this.#hall;
+    try {
+      if (after !== undefined && !isCursor(after)) throw new ProtocolError(CLOSE.badCursor, 'after: malformed cursor');
+      // Without a cursor it begins now; and it is told where that is, so that it can resume even if no event ever comes.
+      const cursor = after ?? audience.head ?? (await feed.position());
+      this.outbox.send(textFrame({ type: 'welcome', user: this.#connection.identity.user, cursor }));
+      metrics.connects.inc({ kind: after ? 'resumed' : 'new' });
+      this.tell(cursor);
+    } catch (error) {
+      this.#end(error);
+    }
   }
 
   /** Everything after the cursor: alone until it has caught up, and from then on with all the others. */
-  function tell(cursor: string): void {
-    if (!connection.isOpen || audience.join(outbox, cursor, tell)) return;
+  tell(cursor: string): void {
+    const { feed, audience, maxPending } = this.#hall;
+    if (!this.#connection.isOpen || audience.join(this, cursor)) return;
     const alone = new AbortController();
-    catchingUp = alone;
+    this.#catchingUp = alone;
     feed
       .follow({ after: cursor, signal: alone.signal, maxPending }, (event) => {
-        outbox.send(frameOf(event));
-        if (audience.join(outbox, event.id, tell)) alone.abort();
-        return outbox.drained();
+        this.outbox.send(frameOf(event));
+        if (audience.join(this, event.id)) alone.abort();
+        return this.outbox.drained();
       })
-      .catch(end);
+      .catch((error) => this.#end(error));
   }
   // #endregion
 
   // #region hear
-  /** A message is in the log before it is acknowledged. The same message again is acknowledged again, and not added again. */
-  function hear(data: Buffer, isBinary: boolean): void {
-    if (!connection.messages.take()) throw new ProtocolError(CLOSE.policyViolation, 'too many messages');
-    const { id, text } = decodeClientMessage(data, isBinary);
-    feed.append(ROOM, { type: 'said', from: identity.user, id, text }, { once: `${identity.user}:${id}` }).then(
-      (event) => outbox.send(textFrame({ type: 'ack', id, cursor: event.id })),
-      (error) => {
-        log.error('a message was not taken', { error });
-        outbox.send(textFrame({ type: 'error', id, detail: 'not taken: send it again' }));
-      },
-    );
+  /** Takes what the client says. A message is in the log before it is acknowledged; the same one again is added only once. */
+  hear(data: Buffer, isBinary: boolean): void {
+    if (!this.#connection.isOpen) return; // it goes on talking while it is being closed
+    try {
+      if (!this.#connection.messages.take()) throw new ProtocolError(CLOSE.policyViolation, 'too many messages');
+      void this.#apply(decodeClientMessage(data, isBinary));
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  async #apply({ id, text }: ClientMessage): Promise<void> {
+    const { feed, log } = this.#hall;
+    const { user } = this.#connection.identity;
+    try {
+      const event = await feed.append(ROOM, { type: 'said', from: user, id, text }, { once: `${user}:${id}` });
+      this.outbox.send(textFrame({ type: 'ack', id, cursor: event.id }));
+    } catch (error) {
+      log.error('a message was not taken', { error });
+      this.outbox.send(textFrame({ type: 'error', id, detail: 'not taken: send it again' }));
+    }
   }
   // #endregion
+
+  /** The connection is closed. */
+  over(): void {
+    this.#hall.audience.leave(this);
+    this.#catchingUp?.abort();
+  }
 
   // #region end
-  function end(error: unknown): void {
+  #end(error: unknown): void {
+    const { metrics, log } = this.#hall;
     const code = error instanceof FeedError ? error.code : undefined;
-    if (error instanceof ProtocolError) connection.close(error.code, error.message);
+    if (error instanceof ProtocolError) this.#connection.close(error.code, error.message);
     else if (code === 'cursor-expired') {
       metrics.connects.inc({ kind: 'expired' });
-      outbox.send(
-        textFrame({ type: 'reset', detail: 'your cursor has expired: what came before the next event is lost' }),
-      );
-      tell(OLDEST);
+      const detail = 'your cursor has expired: what came before the next event is lost';
+      this.outbox.send(textFrame({ type: 'reset', detail }));
+      this.tell(OLDEST);
     } else if (code === 'follower-too-slow') {
-      connection.cutOff('slow'); // it comes back with its cursor, and reads on from the log
+      this.#connection.cutOff('slow'); // it comes back with its cursor, and reads on from the log
     } else if (code === 'unavailable' || code === 'closed') {
-      connection.close(CLOSE.tryAgainLater, 'the room cannot be read just now');
+      this.#connection.close(CLOSE.tryAgainLater, 'the room cannot be read just now');
     } else {
       log.error('a conversation failed', { error });
-      connection.close(CLOSE.internalError, '');
+      this.#connection.close(CLOSE.internalError, '');
     }
   }
   // #endregion
-
-  ws.on('message', (data, isBinary) => {
-    if (!connection.isOpen) return; // it goes on talking while it is being closed
-    try {
-      hear(data as Buffer, isBinary);
-    } catch (error) {
-      end(error);
-    }
-  });
-  ws.on('close', () => {
-    audience.leave(outbox);
-    catchingUp?.abort();
-  });
-  begin().catch(end);
 }

@@ -17,7 +17,7 @@ import { HttpProblem } from '@patterns/kit/problem';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Audience } from './audience.ts';
 import { Connections } from './connections.ts';
-import { converse } from './conversation.ts';
+import { Conversation } from './conversation.ts';
 import { admit, type Guest, refuse } from './handshake.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createMetrics } from './metrics.ts';
@@ -75,7 +75,7 @@ export async function startServer({
   });
   const metrics = createMetrics(connections);
   const audience = new Audience();
-  const conversation = { feed, audience, metrics, log, maxPending };
+  const hall = { feed, audience, metrics, log, maxPending };
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -93,16 +93,19 @@ export async function startServer({
   }
 
   function open(ws: WebSocket, socket: Socket, guest: Guest): void {
-    const connection = connections.add(ws, socket, guest);
+    const { after, ...identity } = guest;
+    const connection = connections.add(ws, socket, identity);
+    const conversation = new Conversation(connection, hall);
+    ws.on('message', (data, isBinary) => conversation.hear(data as Buffer, isBinary));
     ws.on('pong', heartbeat.pong);
     ws.on('error', ignore); // a reset, or a frame that `ws` answers with the right code: 'close' follows
-    const { traceId } = guest;
     ws.on('close', (code) => {
+      conversation.over();
       connections.remove(connection);
       metrics.closes.inc({ code });
-      log.info('connection', { code, durationMs: Date.now() - connection.openedAt, traceId });
+      log.info('connection', { code, durationMs: Date.now() - connection.openedAt, traceId: identity.traceId });
     });
-    converse(connection, guest.after, conversation);
+    void conversation.begin(after);
   }
   // #endregion
 

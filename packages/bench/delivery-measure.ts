@@ -24,7 +24,7 @@ export const PER_RATE = {
 type Figures = Record<keyof typeof PER_RATE, number>;
 
 export interface Size {
-  /** So many idle streams that the pages on which a heap grows do not count. */
+  /** So many idle streams that the pages on which a heap grows do not count; after half as many that are not weighed. */
   idle: number;
   subscribers: number;
   warmUpMs: number;
@@ -45,19 +45,21 @@ export type DeliveryFigure = keyof Awaited<ReturnType<typeof measure>>;
 export async function measure(files: Files, name: string, size: Size, env: Record<string, string>) {
   await using server = startChild<DeliveryServer>(files.server, { args: [name], env });
   await using load = startChild<DeliveryLoad>(files.load);
+  let streams = 0;
   const open = async (count: number) => {
+    streams += count;
     await load.ask('open', await server.ask('addresses', count));
-    await until(`${count} streams`, async () => (await server.ask('streams', undefined)) === count);
+    await until(`${streams} streams`, async () => (await server.ask('streams', undefined)) === streams);
   };
 
   const close = async () => {
+    streams = 0;
     await load.ask('close', undefined);
     await until('no stream', async () => (await server.ask('streams', undefined)) === 0);
   };
 
-  // What the first streams cost once is not the price of a stream. They are few: the next ones go where they have been.
-  await open(50);
-  await close();
+  // What the first streams cost once (compiled code, pages of the heap) is not the price of a stream: the next ones are weighed.
+  await open(size.idle / 2);
   const before = await server.ask('usage', { collect: true });
   await open(size.idle);
   const after = await server.ask('usage', { collect: true });

@@ -88,8 +88,15 @@ export class EventStream {
 
   /** A promise when the reader is behind: send no more until it resolves. */
   drained(): Promise<void> | undefined {
-    if (!this.response.writableNeedDrain) return undefined;
-    return new Promise((resolve) => this.response.once('drain', resolve).once('close', resolve));
+    const { response } = this;
+    if (!response.writableNeedDrain) return undefined;
+    return new Promise((resolve) => {
+      const goOn = () => {
+        response.off('drain', goOn).off('close', goOn); // both: a slow reader waits often, and each time would leave one behind
+        resolve();
+      };
+      response.on('drain', goOn).on('close', goOn);
+    });
   }
   // #endregion
 

@@ -131,6 +131,20 @@ test('a reader that does not read is cut off at its bound; the others miss nothi
   expect((await other.blocks.take(sent + 1)).slice(1)).toHaveLength(sent);
 });
 
+test('a reader that has to wait many times leaves nothing behind each time', async () => {
+  await using ticker = await startTicker();
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error) => warnings.push(message);
+  process.on('warning', onWarning);
+  // More than a response takes at once, each: so each is waited for, and Node warns when an emitter has more than ten listeners.
+  const big = { ...price(1), padding: 'x'.repeat(100_000) };
+  for (let n = 0; n < 30; n++) await ticker.feed.append('ACME', big);
+  await using stream = await openStream(ticker.url, { query: '?after=0-0' });
+  await stream.blocks.take(1 + 30);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});
+
 test('beyond its limit of streams it refuses with 503 and Retry-After', async () => {
   await using ticker = await startTicker({ maxStreams: 1 });
   await using _first = await openStream(ticker.url);

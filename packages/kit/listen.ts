@@ -40,28 +40,30 @@ export async function listen(
   server: Server | Http2Server | Http2SecureServer,
   { port = 0, host = '127.0.0.1', graceMs = 5_000 }: ListenOptions = {},
 ): Promise<Listening> {
-  const sockets = new Set<Socket>();
-  const answering = new Set<ServerResponse>();
+  // With the response that is on its way. A socket stays here as long as it is open, so that the Map grows and shrinks with the
+  // connections, and not with each request: in V8 that would keep dead responses alive for many a garbage collection.
+  const sockets = new Map<Socket, ServerResponse | undefined>();
   const closing = new AbortController();
 
   // Raw sockets are tracked, because they stay known after an upgrade, when the HTTP server has forgotten them.
   server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
+    sockets.set(socket, undefined);
     socket.once('close', () => sockets.delete(socket));
   });
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.httpVersionMajor !== 1) return;
     if (closing.signal.aborted) response.setHeader('Connection', 'close');
-    answering.add(response);
+    sockets.set(request.socket, response); // of several that were asked for ahead, the last: it is sent last
     response.on('close', answered);
   });
   // One function for all: a closure for each would be kept as long as its response, and some last for hours.
   function answered(this: ServerResponse): void {
-    answering.delete(this);
+    const { socket } = this.req;
+    if (sockets.get(socket) === this) sockets.set(socket, undefined);
     // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
     if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
   }
-  if ('closeIdleConnections' in server) keepWhatIsSent(server, answering);
+  if ('closeIdleConnections' in server) keepWhatIsSent(server, sockets);
 
   server.listen(port, host);
   await once(server, 'listening').catch((error) => {
@@ -72,16 +74,17 @@ export async function listen(
     // Also sends GOAWAY on HTTP/2 sessions: open streams may finish [RFC 9113 §6.8].
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     // Else the client asks again on a connection that is about to close [RFC 9112 §9.6].
-    for (const response of answering) if (!response.headersSent) response.setHeader('Connection', 'close');
+    for (const response of sockets.values())
+      if (response?.headersSent === false) response.setHeader('Connection', 'close');
     closing.abort();
     // A connection on which nothing was ever asked, as browsers open ahead, does not count as idle: it would hold us up.
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
     const force = setTimeout(() => {
-      for (const socket of sockets) socket.destroy();
+      for (const socket of sockets.keys()) socket.destroy();
     }, graceMs);
     await closed;
     // Upgraded sockets do not count for `server.close()`.
-    while (sockets.size > 0) await new Promise((resolve) => sockets.values().next().value?.once('close', resolve));
+    while (sockets.size > 0) await new Promise((resolve) => sockets.keys().next().value?.once('close', resolve));
     clearTimeout(force);
   }
 
@@ -104,10 +107,10 @@ export async function listen(
 }
 
 /** To Node a connection is idle as soon as its response has been ended: closing it would cut off what is not sent yet. */
-function keepWhatIsSent(server: Server, answering: ReadonlySet<ServerResponse>): void {
+function keepWhatIsSent(server: Server, sockets: ReadonlyMap<Socket, ServerResponse | undefined>): void {
   const closeIdle = server.closeIdleConnections;
   server.closeIdleConnections = () => {
-    const isSending = [...answering].some(({ writableEnded }) => writableEnded);
+    const isSending = sockets.values().some((response) => response?.writableEnded);
     if (!isSending) closeIdle.call(server); // if it is, whoever was the last to be sent comes here again
   };
 }

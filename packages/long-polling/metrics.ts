@@ -1,6 +1,6 @@
 /** What to watch on a server of parked requests, in Prometheus's text format at `/metrics`. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Outcome } from './parking.ts';
+import type { Outcome } from './parked.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 

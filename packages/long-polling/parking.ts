@@ -1,32 +1,9 @@
-/**
- * The requests that wait. A parked request is a response that nobody has answered yet, a timer, and its place in two lists.
- *
- * Its waiting ends in exactly one of several ways, and all go through `leave`: whoever comes first may answer, and whoever comes
- * later is told that it is over. Nothing else is cleaned up anywhere.
- */
+/** The requests that wait: by what wakes them, and by who waits; how many there may be, and how they are woken. */
 import type { ServerResponse } from 'node:http';
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Metrics } from './metrics.ts';
+import { ANYTHING, type Outcome, Parked, type Place } from './parked.ts';
 import type { Update } from './protocol.ts';
-
-/** How a waiting ended: `left` is the client's doing, `failed` the feed's. */
-export type Outcome = 'delivered' | 'timeout' | 'left' | 'replaced' | 'shutdown' | 'failed';
-
-/** The topic of who waits for whatever comes. */
-export const ANYTHING = '';
-
-export interface Place {
-  /** Who waits, for the limit. */
-  readonly client: string;
-  /** A client that gave its name waits once for each topic. Behind an address there may be many. */
-  readonly isNamed: boolean;
-  /** What wakes it. */
-  readonly topic: string;
-  /** Called once if the waiting ended by `timeout`, `replaced` or `shutdown`: there is nothing to tell. */
-  readonly tellNothing: () => void;
-  /** Called with what is new, until it has ended the waiting. */
-  readonly wake: (fresh: readonly Update[]) => void;
-}
 
 /** Never longer than the client waits, and up to a fifth shorter: who came together does not come back together. */
 export function holdFor(waitMs: number | undefined, maxHoldMs: number): number {
@@ -42,7 +19,7 @@ export interface ParkingOptions {
 
 export class Parking {
   readonly #byTopic = new Map<string, Set<Parked>>();
-  readonly #byClient = new Map<string, Set<Parked>>();
+  readonly #byClient = new Map<string, Parked[]>();
   readonly #options: ParkingOptions;
   size = 0;
 
@@ -54,12 +31,10 @@ export class Parking {
   /** @throws {HttpProblem} 503 when the client, or all of them together, have too many parked. */
   park(response: ServerResponse, place: Place): Parked {
     const { maxParked, maxPerClient, metrics } = this.#options;
-    const own = this.#byClient.get(place.client);
-    if (own && place.isNamed) {
-      // The client has lost its connection, and we have not heard of it yet: it will never ask for two.
-      for (const earlier of own) if (earlier.place.topic === place.topic) earlier.giveUp('replaced');
-    }
-    if (this.size >= maxParked || (own && own.size >= maxPerClient)) {
+    const own = this.#ownOf(place.client);
+    // The client has lost its connection, and we have not heard of it yet: it will never ask for two.
+    if (place.isNamed) own.find((earlier) => earlier.place.topic === place.topic)?.giveUp('replaced');
+    if (this.size >= maxParked || own.length >= maxPerClient) {
       metrics.refused.inc();
       const seconds = 1 + Math.floor(Math.random() * 5); // not all of them in the same second
       throw new HttpProblem(503, {
@@ -68,8 +43,8 @@ export class Parking {
       });
     }
     const parked = new Parked(place, this);
-    add(this.#byTopic, place.topic, parked);
-    add(this.#byClient, place.client, parked);
+    own.push(parked);
+    this.#add(parked);
     this.size++;
     // The response's `close`, which also comes when the client has gone; the request's comes as soon as its body is read.
     response.on('close', () => parked.leave('left'));
@@ -79,8 +54,11 @@ export class Parking {
 
   /** Called by a parked request that leaves. */
   remove(parked: Parked, outcome: Outcome): void {
-    drop(this.#byTopic, parked.place.topic, parked);
-    drop(this.#byClient, parked.place.client, parked);
+    const { topic, client } = parked.place;
+    this.#byTopic.get(topic)?.delete(parked);
+    this.#forgetIfEmpty(topic);
+    const own = this.#byClient.get(client)!;
+    own.splice(own.indexOf(parked), 1);
     this.size--;
     this.#options.metrics.held(outcome, performance.now() - parked.since);
   }
@@ -89,57 +67,49 @@ export class Parking {
   wake(fresh: readonly Update[], newsSince: number): void {
     const before = this.size;
     const topics = new Set(fresh.map(({ topic }) => topic)).add(ANYTHING);
-    for (const topic of topics) for (const { place } of this.#byTopic.get(topic) ?? []) place.wake(fresh);
+    for (const topic of topics) {
+      const waiting = this.#byTopic.get(topic);
+      if (!waiting) continue;
+      this.#byTopic.set(topic, new Set()); // nearly all of them leave: together, and not one by one
+      for (const parked of waiting) {
+        parked.place.wake(fresh);
+        if (!parked.isOver) this.#add(parked);
+      }
+      this.#forgetIfEmpty(topic);
+    }
     if (this.size < before) this.#options.metrics.wokenAfter(performance.now() - newsSince);
+  }
+
+  /** A report is waited for once; for whatever comes, somebody always waits. */
+  #forgetIfEmpty(topic: string): void {
+    if (topic !== ANYTHING && this.#byTopic.get(topic)?.size === 0) this.#byTopic.delete(topic);
+  }
+
+  #add(parked: Parked): void {
+    const { topic } = parked.place;
+    const waiting = this.#byTopic.get(topic);
+    if (waiting) waiting.add(parked);
+    else this.#byTopic.set(topic, new Set([parked]));
+  }
+
+  /**
+   * A client that leaves comes back at once, as a rule: its entry stays, empty, until there are too many such. A Map that
+   * shrinks and grows all the time is dear: in V8 its old tables lead to the new ones, so a young collection keeps them alive,
+   * with all that was ever in them. It doubled the CPU of a wake.
+   */
+  #ownOf(client: string): Parked[] {
+    const known = this.#byClient.get(client);
+    if (known) return known;
+    if (this.#byClient.size >= 2 * this.size + 1_000) {
+      for (const [each, { length }] of this.#byClient) if (length === 0) this.#byClient.delete(each);
+    }
+    const own: Parked[] = [];
+    this.#byClient.set(client, own);
+    return own;
   }
 
   /** Sends all of them away. They ask again, here or elsewhere. */
   empty(outcome: 'timeout' | 'shutdown'): void {
     for (const group of this.#byTopic.values()) for (const parked of group) parked.giveUp(outcome);
   }
-}
-
-export class Parked {
-  readonly place: Place;
-  readonly since = performance.now();
-  readonly #parking: Parking;
-  #timer: NodeJS.Timeout | undefined;
-  #isOver = false;
-
-  constructor(place: Place, parking: Parking) {
-    this.place = place;
-    this.#parking = parking;
-  }
-
-  // #region leave
-  /** Ends the waiting. Only the first one is told true, and may answer. */
-  leave(outcome: Outcome): boolean {
-    if (this.#isOver) return false;
-    this.#isOver = true;
-    clearTimeout(this.#timer);
-    this.#parking.remove(this, outcome);
-    return true;
-  }
-  // #endregion
-
-  /** Begins to hold the request, for so many milliseconds. */
-  hold(holdMs: number): void {
-    if (!this.#isOver) this.#timer = setTimeout(() => this.giveUp('timeout'), holdMs);
-  }
-
-  giveUp(outcome: 'timeout' | 'replaced' | 'shutdown'): void {
-    if (this.leave(outcome)) this.place.tellNothing();
-  }
-}
-
-function add(groups: Map<string, Set<Parked>>, key: string, parked: Parked): void {
-  const group = groups.get(key);
-  if (group) group.add(parked);
-  else groups.set(key, new Set([parked]));
-}
-
-function drop(groups: Map<string, Set<Parked>>, key: string, parked: Parked): void {
-  const group = groups.get(key);
-  group?.delete(parked);
-  if (group?.size === 0) groups.delete(key);
 }

@@ -5,7 +5,7 @@
 import { indexAfter } from '@patterns/feed/cursor';
 import type { Feed } from '@patterns/feed/feed';
 import { HttpProblem } from '@patterns/kit/problem';
-import { ANYTHING } from './parking.ts';
+import { ANYTHING } from './parked.ts';
 import { encodeReport, encodeUpdates, type Notice, type Update } from './protocol.ts';
 import type { Tail } from './tail.ts';
 

@@ -108,10 +108,10 @@ export async function listen(
 
 /** To Node a connection is idle as soon as its response has been ended: closing it would cut off what is not sent yet. */
 function keepWhatIsSent(server: Server, sockets: ReadonlyMap<Socket, ServerResponse | undefined>): void {
-  const closeIdle = server.closeIdleConnections;
+  const closeIdle = server.closeIdleConnections.bind(server);
   server.closeIdleConnections = () => {
     const isSending = sockets.values().some((response) => response?.writableEnded);
-    if (!isSending) closeIdle.call(server); // if it is, whoever was the last to be sent comes here again
+    if (!isSending) closeIdle(); // if it is, whoever was the last to be sent comes here again
   };
 }
 

@@ -75,7 +75,7 @@ export class RedisStreams implements Broker {
     onProblem = () => {},
   }: RedisStreamsOptions) {
     this.#options = { url, prefix, retain, blockMs, batch, claimAfterMs, maxAttempts, onProblem };
-    this.#commands = connectRedis(url, { name: 'streams', pipelined: true, onProblem });
+    this.#commands = connectRedis(url, { name: 'streams', onProblem });
     this.#appender = new Appender(this.#commands, retain);
   }
 

@@ -25,12 +25,12 @@ kafka.describe(`${kafka.name}: cursors`, () => {
   });
 
   // The double keeps five megabytes of a partition; Kafka would not let go so soon.
-  const onDouble = kafka.name === 'kafka' ? test.skip : test;
+  if (kafka.name === 'kafka') return;
   const megabytes = async (rig: KafkaRig) => {
     for (let n = 0; n < 20; n++) await say(rig, 'news', 'x'.repeat(400_000));
   };
 
-  onDouble('a cursor whose messages are gone has expired', each, async () => {
+  test('a cursor whose messages are gone has expired', each, async () => {
     await using rig = await startKafkaRig(service);
     const broker = await rig.connect();
     const before = await listen(broker, 'news');
@@ -42,7 +42,7 @@ kafka.describe(`${kafka.name}: cursors`, () => {
     await expect(subscribed).rejects.toMatchObject({ code: 'cursor-expired' });
   });
 
-  onDouble('a subscriber that falls behind what is kept is told, and goes on with the oldest', each, async () => {
+  test('a subscriber that falls behind what is kept is told, and goes on with the oldest', each, async () => {
     await using rig = await startKafkaRig(service);
     const { broker, problems } = await connected(rig);
     const heard = await listen(broker, 'news');

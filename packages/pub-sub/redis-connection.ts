@@ -60,7 +60,11 @@ export function connectCluster(url: string, { onProblem }: Pick<ConnectOptions, 
     lazyConnect: true,
     shardedSubscribers: true,
     clusterRetryStrategy: (attempt) => Math.random() * Math.min(50 * 2 ** attempt, 1_000),
-    redisOptions: { connectTimeout: CONNECT_TIMEOUT_MS, maxRetriesPerRequest: 0 },
+    redisOptions: {
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+      maxRetriesPerRequest: 0,
+    },
   });
   cluster.on('error', (error) => onProblem(unavailable(error)));
   return cluster;

@@ -15,5 +15,10 @@ kafka.describe('Kafka', () => {
   });
   afterAll(() => service[Symbol.asyncDispose]());
 
-  guaranteesOf({ name: kafka.name, guarantees: kafkaGuarantees, start: () => startKafkaRig(service) });
+  guaranteesOf({
+    name: kafka.name,
+    guarantees: kafkaGuarantees,
+    start: () => startKafkaRig(service),
+    concurrent: true,
+  });
 });

@@ -1,53 +1,19 @@
 /**
- * The delivery contract over Redis itself: what delivers here is the broker, so it is Redis that is killed with -9, restarted, stopped
+ * What the delivery contract needs of Redis itself: what delivers here is the broker, so it is Redis that is killed with -9, restarted, stopped
  * with SIGTERM and stalled. It keeps its data in a file, and cuts off a subscriber for whom a megabyte waits.
  */
-import { deliveryContract } from '@patterns/kit/testing/delivery-contract';
 import { EventQueue } from '@patterns/kit/testing/event-queue';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startRedis } from '@patterns/services/start-redis';
-import { requireExtra } from '@patterns/services/testing';
 import { Redis } from 'ioredis';
 import type { Broker } from '../broker.ts';
-import { subscribe as subscribeDesk } from '../client.ts';
 import { Newsroom } from '../newsroom.ts';
 import { CHANNEL, type PubSubError } from '../protocol.ts';
-import { RedisPubSub } from '../redis-pubsub.ts';
-import { RedisStreams } from '../redis-streams.ts';
 
-type Subscribe = (url: string, options: { after: string; signal: AbortSignal }) => AsyncIterable<{ id: string }>;
+export type Subscribe = (url: string, options: { after: string; signal: AbortSignal }) => AsyncIterable<{ id: string }>;
 
 const story = (bytes = 0) => ({ title: 'Breaking News', content: 'x'.repeat(bytes) });
-const refusals = { malformed: /^cursor-malformed/, expired: /^cursor-expired/ };
-const NOTHING_KEPT = 'Redis pub/sub keeps nothing';
-
-requireExtra('redis')('the newsroom and its desks', () => {
-  const subscribe: Subscribe = (url, options) => subscribeDesk(url, { ...options, lookEveryMs: 5_000 });
-  deliveryContract({ name: 'pub-sub newsroom', ...refusals, start: () => start({ subscribe, open: subscribers }) });
-});
-
-requireExtra('redis')('redis-streams', () => {
-  const subscribe: Subscribe = (url, options) => overBroker(new RedisStreams({ url, blockMs: 1_000 }), options);
-  deliveryContract({ name: 'redis-streams', ...refusals, start: () => start({ subscribe, open: waitingReaders }) });
-});
-
-requireExtra('redis')('redis-pubsub', () => {
-  // It has no cursors to refuse: one that is given is left out.
-  const subscribe: Subscribe = (url, { signal }) => overBroker(new RedisPubSub({ url }), { signal });
-  deliveryContract({
-    name: 'redis-pubsub',
-    ...refusals,
-    start: () => start({ subscribe, open: subscribers }),
-    exceptions: {
-      order: `${NOTHING_KEPT}: who comes late has no backlog`,
-      'resume-after-cut': NOTHING_KEPT,
-      'resume-after-restart': NOTHING_KEPT,
-      'slow-reader-bounded': `${NOTHING_KEPT}: it does cut a slow reader off, with all that waited for it`,
-      'malformed-cursor': 'there are no cursors',
-      'expired-cursor': 'there are no cursors',
-    },
-  });
-});
+export const refusals = { malformed: /^cursor-malformed/, expired: /^cursor-expired/ };
 
 interface Subject {
   subscribe: Subscribe;
@@ -55,7 +21,7 @@ interface Subject {
   open: (redis: Redis) => Promise<number>;
 }
 
-async function start({ subscribe, open }: Subject) {
+export async function startRedisRig({ subscribe, open }: Subject) {
   const stack = new AsyncDisposableStack();
   const limit = ['--client-output-buffer-limit', 'pubsub 1mb 0 0'];
   const redis = stack.use(await startRedis({ persist: true, args: limit }));
@@ -101,18 +67,18 @@ async function start({ subscribe, open }: Subject) {
   };
 }
 
-async function subscribers(redis: Redis): Promise<number> {
+export async function subscribers(redis: Redis): Promise<number> {
   const [, count] = (await redis.pubsub('NUMSUB', CHANNEL)) as [string, number];
   return count;
 }
 
 /** Those whose XREAD waits for news. One that has an answer in its buffers waits for nothing: that answer is all that is kept for it. */
-async function waitingReaders(redis: Redis): Promise<number> {
+export async function waitingReaders(redis: Redis): Promise<number> {
   return Number(/^blocked_clients:(\d+)/m.exec(await redis.info('clients'))?.[1]);
 }
 
 /** A broker's subscription as an iterable: the next message is not taken before this one has been. */
-async function* overBroker(broker: Broker, { after, signal }: { after?: string; signal: AbortSignal }) {
+export async function* overBroker(broker: Broker, { after, signal }: { after?: string; signal: AbortSignal }) {
   await using _broker = broker;
   const waiting: { id: string }[] = [];
   let [wake, taken] = [() => {}, () => {}];

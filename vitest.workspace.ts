@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** One project per package that has tests; `pnpm test sse` runs the project `sse`. */
 const projects = readdirSync('packages', { withFileTypes: true })
@@ -8,6 +9,14 @@ const projects = readdirSync('packages', { withFileTypes: true })
     extends: true as const,
     test: { name, root: `packages/${name}`, include: ['test/**/*.test.ts'] },
   }));
+
+/** What takes long begins first: at the end of the run no worker is left alone with it. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => /\b(?:delivery|demo|kafka|bench)\b/.test(moduleId);
+    return files.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -22,6 +31,7 @@ export default defineConfig({
     ],
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

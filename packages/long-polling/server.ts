@@ -118,7 +118,7 @@ export async function startServer({
 
   const app = createRoutes({ feed, metrics, log });
   const logRequest = logRequests(log);
-  // A balancer closes an idle connection after 60 s as a rule: it must be the one who does [request-response].
+  // A balancer closes an idle connection after 60 s as a rule: it must be the one who does (request-response has more).
   const server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
     logRequest(request, response, () => {
       // Past Express: what it keeps of a request would live as long as the waiting, and waking is all that is done here.

@@ -33,6 +33,13 @@ export interface Size {
   fastMs: number;
 }
 
+/** The same for every pattern, so that their figures stand beside each other. */
+export const SIZES = {
+  full: { rounds: 5, idle: 4_000, subscribers: 1_000, slowMs: 5_000, fastMs: 3_000, warmUpMs: 500 },
+  quick: { rounds: 3, idle: 1_000, subscribers: 1_000, slowMs: 700, fastMs: 500, warmUpMs: 150 },
+  tiny: { rounds: 1, idle: 200, subscribers: 60, slowMs: 200, fastMs: 100, warmUpMs: 20 },
+} satisfies Record<string, Size & { rounds: number }>;
+
 /** The files that a pattern's benchmark consists of; their processes answer with `answerAsServer` and `answerAsLoad`. */
 export interface Files {
   server: URL;

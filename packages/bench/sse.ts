@@ -4,19 +4,13 @@
  * The figure that counts is processor time per delivery: on two cores that a server shares with its load generator, rates
  * and latencies say as much about the one as about the other.
  */
-import { type DeliveryFigure, measure } from './delivery-measure.ts';
+import { type DeliveryFigure, measure, SIZES } from './delivery-measure.ts';
 import { deliveryTables, findFeed } from './delivery-report.ts';
 import { describeMachine, type Results, type Target, versionsOf } from './results.ts';
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
 import type { Contestant } from './sse-server.ts';
 
 const FILES = { server: new URL('sse-server.ts', import.meta.url), load: new URL('sse-load.ts', import.meta.url) };
-
-const SIZES = {
-  full: { rounds: 5, idle: 4_000, subscribers: 1_000, slowMs: 5_000, fastMs: 3_000, warmUpMs: 500 },
-  quick: { rounds: 3, idle: 1_000, subscribers: 1_000, slowMs: 700, fastMs: 500, warmUpMs: 150 },
-  tiny: { rounds: 1, idle: 200, subscribers: 60, slowMs: 200, fastMs: 100, warmUpMs: 20 },
-};
 
 /** Reports what `ours` reached beside its peers. */
 export async function run(options: BenchOptions = {}): Promise<Results> {

@@ -4,7 +4,13 @@
  */
 import type { Manifest, Package, Repository } from './repository.ts';
 
-const ROOMS = ['README.md', 'protocol.ts', 'server.ts', 'client.ts', 'naive.ts', 'demo.ts', 'test/demo.test.ts'];
+const ROOMS = ['README.md', 'protocol.ts', 'naive.ts', 'demo.ts', 'test/demo.test.ts'];
+
+/** The two sides of the wire, by the names that the field has for them. */
+export const SIDES = [
+  ['server.ts', 'client.ts'],
+  ['provider.ts', 'consumer.ts'],
+] as const;
 
 /** What every chapter shows, and how that is recognized. */
 const SECTIONS = [
@@ -48,7 +54,10 @@ function nameGaps({ name, manifest }: Package): string[] {
 }
 
 function roomGaps({ name, files }: Package): string[] {
-  return ROOMS.filter((room) => !files.includes(room)).map((room) => `packages/${name}/${room} is missing`);
+  const sides = SIDES.find((each) => each.some((side) => files.includes(side))) ?? SIDES[0];
+  return [...ROOMS, ...sides]
+    .filter((room) => !files.includes(room))
+    .map((room) => `packages/${name}/${room} is missing`);
 }
 
 function chapterGaps({ name, manifest, files, read }: Package): string[] {

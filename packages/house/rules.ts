@@ -2,6 +2,7 @@
  * Rules for the files of all packages: who may import whom, how long a file may be, that every test runs.
  */
 import type { Package, Repository } from './repository.ts';
+import { SIDES } from './rooms.ts';
 
 /** "About 150 lines": more are two ideas in one file. */
 const MAX_LINES = 160;
@@ -31,8 +32,8 @@ export function importGaps({ packages }: Repository): string[] {
       const depth = file.split('/').length;
       const leaves = imported.filter((specifier) => specifier.startsWith('../'.repeat(depth)));
       gaps.push(...leaves.map((specifier) => `${path} imports ${specifier}: another package is imported by its name`));
-      if (file === 'client.ts' && imported.includes('./server.ts')) gaps.push(`${path} imports the server`);
-      if (file === 'server.ts' && imported.includes('./client.ts')) gaps.push(`${path} imports the client`);
+      const others = SIDES.flatMap(([one, other]) => (file === one ? [other] : file === other ? [one] : []));
+      for (const side of others) if (imported.includes(`./${side}`)) gaps.push(`${path} imports ./${side}`);
       return gaps;
     });
   });

@@ -75,6 +75,16 @@ test.each(['protocol.ts', 'server.ts', 'client.ts', 'naive.ts', 'demo.ts', 'READ
   },
 );
 
+test('the two sides may be a provider and its consumer', async () => {
+  await using repo = await repository();
+  await repo.remove('packages/sse/server.ts');
+  await repo.remove('packages/sse/client.ts');
+  await repo.write('packages/sse/provider.ts', '// #region a');
+  expect(repo.gaps()).toEqual(['packages/sse/consumer.ts is missing']);
+  await repo.write('packages/sse/consumer.ts', "import './provider.ts';\n");
+  expect(repo.gaps()).toEqual(['packages/sse/consumer.ts imports ./provider.ts']);
+});
+
 test('a pattern without a benchmark, or without results', async () => {
   await using repo = await repository();
   await repo.remove('packages/bench/results/sse.json');
@@ -99,8 +109,8 @@ test.each([
   ['packages/sse/README.md', 'mermaid', 'text', ' lacks a sequence diagram'],
   ['packages/sse/README.md', 'transcript', 'script', ' lacks a transcript of its demo'],
   ['packages/sse/README.md', 'bench', 'table', ' lacks the measurements'],
-  ['packages/sse/client.ts', './protocol', './server', ' imports the server'],
-  ['packages/sse/server.ts', './protocol', './client', ' imports the client'],
+  ['packages/sse/client.ts', './protocol', './server', ' imports ./server.ts'],
+  ['packages/sse/server.ts', './protocol', './client', ' imports ./client.ts'],
   ['packages/sse/server.ts', '@patterns/kit/listen', '@patterns/polling/server', ' imports @patterns/polling/server'],
   [
     'packages/sse/server.ts',

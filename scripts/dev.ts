@@ -9,11 +9,8 @@ import { parseArgs, styleText } from 'node:util';
 import { DEMO_FLAGS, FLAGS_HELP } from '@patterns/kit/demo';
 import { ConfigError } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
-import { createDatabase } from '@patterns/services/database';
-import { redisKeyspace } from '@patterns/services/keyspace';
-import { findPostgres } from '@patterns/services/postgres';
-import { findRedis } from '@patterns/services/redis';
-import { type Pattern, patternNamed, patterns } from './patterns.ts';
+import { patternNamed, patterns } from './patterns.ts';
+import { findServices } from './services.ts';
 
 const HELP = `usage: pnpm dev:<pattern> [--naive | --sound] [--keep]
 ${FLAGS_HELP}
@@ -66,31 +63,6 @@ function readArguments(): { name: string | undefined; flags: string[] } {
 function help(): string {
   const width = Math.max(...patterns.map(({ name }) => name.length));
   return [HELP, ...patterns.map(({ name, question }) => `  pnpm dev:${name.padEnd(width)}   ${question}`)].join('\n');
-}
-
-/** Everything the demo writes has a database or a key prefix of its own, on whichever server it was found. */
-async function findServices(
-  { name, needs }: Pattern,
-  stack: AsyncDisposableStack,
-  signal: AbortSignal,
-): Promise<NodeJS.ProcessEnv> {
-  const progress = (line: string) => console.log(styleText('dim', `  ${line}`));
-  const env: NodeJS.ProcessEnv = {};
-  const find = {
-    async redis() {
-      const redis = stack.use(await findRedis({ progress, signal }));
-      env.REDIS_URL = redis.url;
-      env.REDIS_PREFIX = stack.use(redisKeyspace(redis.url, name)).prefix;
-      console.log(`  Redis       ${redis.about}`);
-    },
-    async postgres() {
-      const postgres = stack.use(await findPostgres({ progress, signal }));
-      env.DATABASE_URL = stack.use(await createDatabase(postgres.url, name)).url;
-      console.log(`  PostgreSQL  ${postgres.about}`);
-    },
-  };
-  await Promise.all(needs.map((service) => find[service]()));
-  return env;
 }
 
 function disposable(child: ChildProcess) {

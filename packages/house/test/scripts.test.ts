@@ -8,6 +8,7 @@ test.each([
   ['dev', 'There is no pattern "ssse". Did you mean sse?'],
   ['test', 'There is no package "ssse" to test. Did you mean sse?'],
   ['bench', 'There is no pattern "ssse". Did you mean sse?'],
+  ['chaos', 'There is no pattern "ssse". Did you mean sse?'],
   ['docs-sync', 'There is no pattern "ssse". Did you mean sse?'],
 ])('pnpm %s ssse', async (name, answer) => {
   await using command = script(name, 'ssse');

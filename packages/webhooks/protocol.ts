@@ -42,7 +42,7 @@ export interface PaymentState {
   readonly status: 'succeeded' | 'refunded';
 }
 
-export interface WebhookEvent {
+export interface PaymentEvent {
   /** Unique over all events, without a dot: `webhook-id`. */
   readonly id: string;
   readonly type: EventType;
@@ -65,7 +65,7 @@ export interface EventPage {
  *
  * @throws {HttpProblem} 400 when it is no event, or lacks something.
  */
-export function readEvent(value: unknown): WebhookEvent | undefined {
+export function readEvent(value: unknown): PaymentEvent | undefined {
   const { id, type, at, data } = fieldsOf(value, '');
   demand('/id', isId(id), 'a string of 1 to 200 characters, without a dot');
   demand('/type', typeof type === 'string', 'a string');
@@ -77,7 +77,7 @@ export function readEvent(value: unknown): WebhookEvent | undefined {
   demand('/data/version', Number.isSafeInteger(version) && (version as number) > 0, 'an integer from 1');
   demand('/data/amount', isAmount(amount), 'an integer, in cents');
   demand('/data/status', status === 'succeeded' || status === 'refunded', 'succeeded or refunded');
-  return { id, type, at, data: { payment, order, version, amount, status } } as WebhookEvent;
+  return { id, type, at, data: { payment, order, version, amount, status } } as PaymentEvent;
 }
 // #endregion
 

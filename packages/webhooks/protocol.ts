@@ -7,7 +7,7 @@
  *     webhook-signature: v1,K5oZfzN95Z9…=    over id, timestamp and body; during a rotation several, with spaces between
  *     x-signature: 5257a869e7ec…             over the body alone, for consumers that know nothing else
  *
- *     {"id":"evt_019c…","type":"payment.refunded","at":"2026-11-21T…","data":{"payment":"pay_019c…","version":2,…}}
+ *     {"id":"evt_019c…","type":"payment.refunded","at":"2026-11-21T…","data":{"payment":"pay_019c…","version":2,"amount":4200,"status":"refunded"}}
  *
  * An event holds the whole state of its payment and that state's version, so that no earlier event is needed to understand it.
  */
@@ -33,11 +33,9 @@ export type EventType = (typeof EVENT_TYPES)[number];
 /** A payment as it is after the event. */
 export interface PaymentState {
   readonly payment: string;
-  /** What it was paid for: the shop's own id. */
-  readonly order: string;
   /** 1, 2, 3: counts the changes of this payment. Unlike a timestamp it has no ties, and no clock. */
   readonly version: number;
-  /** What the provider holds for the shop now, in cents: refunds are taken off. */
+  /** In cents: what was paid, and, once it is refunded, what was given back. */
   readonly amount: number;
   readonly status: 'succeeded' | 'refunded';
 }
@@ -71,31 +69,17 @@ export function readEvent(value: unknown): PaymentEvent | undefined {
   demand('/type', typeof type === 'string', 'a string');
   demand('/at', typeof at === 'string' && !Number.isNaN(Date.parse(at)), 'a date, as in RFC 3339');
   if (!EVENT_TYPES.includes(type as EventType)) return undefined;
-  const { payment, order, version, amount, status } = fieldsOf(data, '/data');
+  const { payment, version, amount, status } = fieldsOf(data, '/data');
   demand('/data/payment', isId(payment), 'the id of a payment');
-  demand('/data/order', isId(order), 'the id of an order');
   demand('/data/version', Number.isSafeInteger(version) && (version as number) > 0, 'an integer from 1');
   demand('/data/amount', isAmount(amount), 'an integer, in cents');
   demand('/data/status', status === 'succeeded' || status === 'refunded', 'succeeded or refunded');
-  return { id, type, at, data: { payment, order, version, amount, status } } as PaymentEvent;
+  return { id, type, at, data: { payment, version, amount, status } } as PaymentEvent;
 }
 // #endregion
 
-export interface NewPayment {
-  readonly order: string;
-  readonly amount: number;
-}
-
-/** The body of `POST /payments`. @throws {HttpProblem} 400 */
-export function readPayment(body: unknown): NewPayment {
-  const { order, amount } = fieldsOf(body, '');
-  demand('/order', isId(order), 'the id of an order: 1 to 200 characters, without a dot');
-  demand('/amount', isAmount(amount) && amount !== 0, 'an integer from 1, in cents');
-  return { order, amount } as NewPayment;
-}
-
-/** The body of `POST /payments/:id/refunds`: how much of it, in cents. @throws {HttpProblem} 400 */
-export function readRefund(body: unknown): number {
+/** The body of `POST /payments`: how much, in cents. @throws {HttpProblem} 400 */
+export function readAmount(body: unknown): number {
   const { amount } = fieldsOf(body, '');
   demand('/amount', isAmount(amount) && amount !== 0, 'an integer from 1, in cents');
   return amount as number;

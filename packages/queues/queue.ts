@@ -63,6 +63,7 @@ export type Outcome =
   | { delivery: Delivery; as: 'dead'; reason: string };
 
 export interface DeadJob {
+  /** The queue's own, for `redrive`: one job may have died twice. */
   readonly id: string;
   /** Undefined when what lay in the queue was no job: then `text` has it. */
   readonly job?: Job;

@@ -6,24 +6,20 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { watch } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
-import { DEMO_FLAGS, FLAGS_HELP } from '@patterns/kit/demo';
+import { asOptions, DEMO_FLAGS, flagsHelp, readDemoFlags } from '@patterns/kit/demo';
 import { ConfigError } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
-import { patternNamed, patterns } from './patterns.ts';
+import { type Pattern, patternNamed, patterns } from './patterns.ts';
 import { findServices } from './services.ts';
-
-const HELP = `usage: pnpm dev:<pattern> [--naive | --sound] [--keep]
-${FLAGS_HELP}
-
-patterns:`;
 
 /** An editor's one save is several changes. */
 const ONE_SAVE_MS = 500;
 
 await main(async (stack, signal) => {
   const { name, flags } = readArguments();
-  if (name === undefined || flags.includes('--help')) return console.log(help());
+  if (name === undefined) return console.log(help());
   const pattern = patternNamed(name);
+  if (readDemoFlags(pattern.choices, flags).flags.help) return console.log(help(pattern));
   console.log(`${styleText('bold', pattern.name)}: ${pattern.question}${pattern.needs.length > 0 ? '\n' : ''}`);
 
   const env = { ...process.env, ...(await findServices(pattern, stack, signal)) };
@@ -52,17 +48,26 @@ await main(async (stack, signal) => {
 });
 
 function readArguments(): { name: string | undefined; flags: string[] } {
+  const choices = Object.assign({}, ...patterns.map((pattern) => pattern.choices));
   try {
-    const { values, positionals } = parseArgs({ options: DEMO_FLAGS, allowPositionals: true });
-    return { name: positionals[0], flags: Object.keys(values).map((flag) => `--${flag}`) };
+    const options = { ...DEMO_FLAGS, ...asOptions(choices) };
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const flags = Object.entries(values).map(([name, value]) => (value === true ? `--${name}` : `--${name}=${value}`));
+    return { name: positionals[0], flags };
   } catch (error) {
     throw new ConfigError(`${(error as Error).message}\n\n${help()}`, { cause: error });
   }
 }
 
-function help(): string {
+function help(pattern?: Pattern): string {
   const width = Math.max(...patterns.map(({ name }) => name.length));
-  return [HELP, ...patterns.map(({ name, question }) => `  pnpm dev:${name.padEnd(width)}   ${question}`)].join('\n');
+  return [
+    `usage: pnpm dev:${pattern?.name ?? '<pattern>'} [--naive | --sound] [--keep]`,
+    flagsHelp(pattern?.choices),
+    '',
+    'patterns:',
+    ...patterns.map(({ name, question }) => `  pnpm dev:${name.padEnd(width)}   ${question}`),
+  ].join('\n');
 }
 
 function disposable(child: ChildProcess) {

@@ -5,9 +5,14 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from './env.ts';
 import { main } from './main.ts';
+import { nearest } from './nearest.ts';
 import { Story } from './story.ts';
 
+/** What a demo lets its reader choose by a flag: `{ broker: ['redis', 'postgres'] }`. The first one is the default. */
+export type Choices = Readonly<Record<string, readonly string[]>>;
+
 export interface Demo {
+  readonly choices?: Choices;
   /** The first one is shown on the left. */
   readonly actors: readonly [string, ...string[]];
   readonly naive: Half;
@@ -24,6 +29,8 @@ export interface Stage {
   readonly story: Story;
   /** Aborts on ^C. */
   readonly signal: AbortSignal;
+  /** What was chosen, of each of the demo's choices. */
+  readonly chosen: Readonly<Record<string, string>>;
   /** Keeps a server, proxy or connection until the half is over, and releases it then, the last one first. */
   readonly use: <T extends AsyncDisposable>(resource: T) => T;
 }
@@ -36,10 +43,14 @@ export const DEMO_FLAGS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-export const FLAGS_HELP = `
-  --naive   only the half that fails
-  --sound   only the half that does not
-  --keep    leave the servers up at the end; a changed file of the pattern starts the demo again`;
+export const flagsHelp = (choices: Choices = {}): string =>
+  [
+    '',
+    '  --naive   only the half that fails',
+    '  --sound   only the half that does not',
+    '  --keep    leave the servers up at the end; a changed file of the pattern starts the demo again',
+    ...Object.entries(choices).map(([name, values]) => `  --${name.padEnd(7)} one of ${values.join(', ')}`),
+  ].join('\n');
 
 /** The entry point of a `demo.ts`: reads the flags, tells the story, sets the exit code. */
 export async function runDemo(demo: Demo): Promise<void> {
@@ -47,14 +58,14 @@ export async function runDemo(demo: Demo): Promise<void> {
     signal.addEventListener('abort', () => {
       process.exitCode = 130;
     });
-    const flags = readFlags();
-    if (flags.help) return console.log(`usage: node demo.ts [--naive | --sound] [--keep]\n${FLAGS_HELP}`);
+    const { flags, chosen } = readDemoFlags(demo.choices);
+    if (flags.help) return console.log(`usage: node demo.ts [--naive | --sound] [--keep]\n${flagsHelp(demo.choices)}`);
     const story = new Story(demo.actors);
     const halves = (['naive', 'sound'] as const).filter((half) => flags[half] || (!flags.naive && !flags.sound));
     for (const half of halves) {
       const resources = stack.use(new AsyncDisposableStack());
       story.part(half, demo[half].about);
-      await demo[half].run({ story, signal, use: (resource) => resources.use(resource) });
+      await demo[half].run({ story, signal, chosen, use: (resource) => resources.use(resource) });
       if (half === halves.at(-1)) {
         if (!story.close()) process.exitCode = 1;
         if (flags.keep) await stayUp(signal);
@@ -64,12 +75,31 @@ export async function runDemo(demo: Demo): Promise<void> {
   });
 }
 
-function readFlags() {
+/**
+ * Reads the flags of a demo that offers `choices`.
+ * @throws {ConfigError} when there is no such flag or value, with the nearest one that there is.
+ */
+export function readDemoFlags(choices: Choices = {}, args: string[] = process.argv.slice(2)) {
   try {
-    return parseArgs({ options: DEMO_FLAGS }).values;
+    const { values } = parseArgs({ args, options: { ...DEMO_FLAGS, ...asOptions(choices) } });
+    const chosen = Object.entries(choices).map(([name, known]) => {
+      const value = (values as Record<string, string | undefined>)[name] ?? known[0]!;
+      if (known.includes(value)) return [name, value];
+      const meant = nearest(value, known);
+      throw new TypeError(
+        `There is no ${name} "${value}". ${meant ? `Did you mean ${meant}?` : `There are: ${known.join(', ')}.`}`,
+      );
+    });
+    const flags = values as Partial<Record<keyof typeof DEMO_FLAGS, boolean>>;
+    return { flags, chosen: Object.fromEntries(chosen) as Record<string, string> };
   } catch (error) {
-    throw new ConfigError(`${(error as Error).message}\n${FLAGS_HELP}`, { cause: error });
+    throw new ConfigError(`${(error as Error).message}\n${flagsHelp(choices)}`, { cause: error });
   }
+}
+
+/** The choices as options of `parseArgs`. */
+export function asOptions(choices: Choices) {
+  return Object.fromEntries(Object.keys(choices).map((name) => [name, { type: 'string' } as const]));
 }
 
 async function stayUp(signal: AbortSignal): Promise<void> {

@@ -86,3 +86,18 @@ test('an unknown flag is answered with the known ones, without a stack', async (
   expect(child.output()).toMatch(/^Unknown option '--sund'.*--sound/s);
   expect(child.output()).not.toMatch(/ {4}at /);
 });
+
+test('a choice is passed on; without one it is the first', async () => {
+  const chosen = async (...args: string[]) => {
+    await using child = start(['--naive', ...args]);
+    return await child.line(/^chosen: /);
+  };
+  expect(await chosen()).toBe('chosen: apple');
+  expect(await chosen('--fruit', 'pear')).toBe('chosen: pear');
+});
+
+test('a choice that there is not is answered with the nearest one', async () => {
+  await using child = start(['--fruit=paer']);
+  expect(await child.exited).toEqual({ code: 1, signal: null });
+  expect(child.output()).toMatch(/^There is no fruit "paer". Did you mean pear\?\n.* --fruit +one of apple, pear$/s);
+});

@@ -7,6 +7,9 @@ export const compose = {
   postgres: { port: 55_432, user: 'patterns', password: 'patterns', database: 'patterns' },
   // No password, but an identity: 16 bytes in base64url. This one reads "backends-talking".
   kafka: { port: 59_092, clusterId: 'YmFja2VuZHMtdGFsa2luZw' },
+  rabbitmq: { port: 55_672, user: 'patterns', password: 'patterns' },
+  // It speaks SQS' protocol, and takes any credentials.
+  sqs: { port: 59_324 },
 } as const;
 
 export function composeRedisUrl(port: number = compose.redis.port): string {
@@ -21,4 +24,14 @@ export function composePostgresUrl(port: number = compose.postgres.port): string
 /** `host:port`. */
 export function composeKafkaAddress(port: number = compose.kafka.port): string {
   return `127.0.0.1:${port}`;
+}
+
+export function composeRabbitmqUrl(port: number = compose.rabbitmq.port): string {
+  const { user, password } = compose.rabbitmq;
+  return `amqp://${user}:${password}@127.0.0.1:${port}`;
+}
+
+/** For SQS_ENDPOINT. */
+export function composeSqsUrl(port: number = compose.sqs.port): string {
+  return `http://127.0.0.1:${port}`;
 }

@@ -48,6 +48,13 @@ export const extras = {
     programs: ['kcat', 'kafkacat'], // its name until 2021
     packages: { 'apt-get': 'kcat', brew: 'kcat' },
   },
+  rabbitmq: {
+    name: 'rabbitmq',
+    needed: 'the queue over RabbitMQ',
+    // Debian's on PATH is a wrapper that only root and the user `rabbitmq` may call; this is what it wraps.
+    programs: ['/usr/lib/rabbitmq/bin/rabbitmq-server', 'rabbitmq-server', '/opt/homebrew/sbin/rabbitmq-server'],
+    packages: { 'apt-get': 'rabbitmq-server', dnf: 'rabbitmq-server', brew: 'rabbitmq' },
+  },
 } as const satisfies Record<string, Extra>;
 
 export type ExtraName = keyof typeof extras;

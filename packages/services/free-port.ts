@@ -37,7 +37,8 @@ export async function onFreePort<T>(start: (port: number) => Promise<T>): Promis
       return await start(await freePort());
     } catch (error) {
       const printed = String(error instanceof Error ? (error.cause ?? error) : error);
-      if (attempt === attempts || !/address already in use/i.test(printed)) throw error;
+      // Erlang says "eaddrinuse", and of its distribution port "it is in use by".
+      if (attempt === attempts || !/\bin use\b|eaddrinuse/i.test(printed)) throw error;
     }
   }
 }

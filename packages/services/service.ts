@@ -13,7 +13,7 @@ export interface Service extends AsyncDisposable {
 }
 
 export interface FindOptions {
-  /** Read for REDIS_URL or DATABASE_URL and PATH. */
+  /** Read for the service's own variable (REDIS_URL, DATABASE_URL, AMQP_URL, ...) and PATH. */
   env?: NodeJS.ProcessEnv;
   /** Called with a line for people before anything that takes longer than a second. */
   progress?: (line: string) => void;

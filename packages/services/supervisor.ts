@@ -17,6 +17,8 @@ import { createInterface } from 'node:readline';
 export interface Command {
   file: string;
   args: string[];
+  /** Added to the environment. */
+  env?: Record<string, string>;
   /** Whom to run it as; only root may say so. */
   user?: User;
 }
@@ -63,13 +65,21 @@ function report(message: Report): void {
 
 /** Runs a command until it and everything that holds its output has ended. */
 async function run(
-  { file, args, user }: Command,
+  { file, args, env, user }: Command,
   cwd: string,
   ready?: string,
 ): Promise<{ why: string; output: string }> {
   // A process group of its own, so that what it started can be killed with it.
-  const child = spawn(file, args, { cwd, ...user, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    ...user,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running = child;
+  // When it is killed, what it started would go on without it (RabbitMQ's is a script that started an Erlang).
+  child.once('exit', () => signalGroup(child.pid, 'SIGKILL'));
   let output = '';
   let waiting = true;
   for (const stream of [child.stdout, child.stderr]) {
@@ -133,7 +143,8 @@ async function end(): Promise<void> {
   process.exit(0);
 }
 
-function signalGroup(leader: number, signal: NodeJS.Signals): void {
+function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return; // it could not be started
   try {
     process.kill(-leader, signal);
   } catch {

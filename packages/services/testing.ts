@@ -6,6 +6,7 @@
 import { describe, inject, test } from 'vitest';
 import { type ExtraName, extras, findExtra, installCommand } from './extras.ts';
 import { kafkaName, locateKafka } from './kafka.ts';
+import { locateRabbitmq } from './rabbitmq.ts';
 import { ServiceError } from './service.ts';
 
 type Describe = (title: string, body: () => void) => void;
@@ -35,6 +36,17 @@ export async function requireKafka(): Promise<{ describe: Describe; name: string
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== 'not-installed') throw error;
     return { describe: describeUnless(error.message), name: 'kafka' };
+  }
+}
+
+/** A `describe` for suites that need a RabbitMQ. Rejects when AMQP_URL names one that does not answer: a mistake, not a lack. */
+export async function requireRabbitmq(): Promise<Describe> {
+  try {
+    await locateRabbitmq();
+    return describe;
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== 'not-installed') throw error;
+    return describeUnless(error.message);
   }
 }
 

@@ -12,11 +12,12 @@ import { transaction } from './database.ts';
 import { decodeJob, encodeJob, type Job, QueueError } from './job.ts';
 import type { Queue } from './queue.ts';
 
-/** What is in it when the broker has been away for minutes: then payments are refused, before the disk is full. */
-const CAPACITY = 10_000;
-
-/** Makes the function that puts jobs into the outbox. @throws {QueueError} `full`, before anything was written. */
-export function outbox({ capacity = CAPACITY } = {}) {
+/**
+ * Makes the function that puts jobs into the outbox.
+ * @param capacity what is in it when the broker has been away for minutes: then payments are refused, before the disk is full.
+ * @throws {QueueError} `full`, before anything was written.
+ */
+export function outbox(capacity = 10_000) {
   return async (client: pg.PoolClient, jobs: readonly Job[]): Promise<void> => {
     // Transactions that run at the same time do not see each other's rows: it may hold some more than `capacity`.
     const { rowCount } = await client.query(
@@ -30,7 +31,7 @@ export function outbox({ capacity = CAPACITY } = {}) {
 
 export interface Relay extends AsyncDisposable {
   /** Something was written: look now. */
-  wake(): void;
+  readonly wake: () => void;
 }
 
 export interface RelayOptions {
@@ -45,7 +46,13 @@ export interface RelayOptions {
 }
 
 /** Carries jobs from the outbox to the queue until it is disposed. */
-export function startRelay({ pool, queue, batch = 100, lookEveryMs = 1_000, onProblem = () => {} }: RelayOptions): Relay {
+export function startRelay({
+  pool,
+  queue,
+  batch = 100,
+  lookEveryMs = 1_000,
+  onProblem = () => {},
+}: RelayOptions): Relay {
   const stopping = new AbortController();
   let woken = Promise.withResolvers<void>();
   let size = batch;

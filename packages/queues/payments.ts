@@ -9,7 +9,7 @@ import express, { type Router } from 'express';
 import type pg from 'pg';
 import { transaction } from './database.ts';
 import { type Job, newJob } from './job.ts';
-import { type Notification, PAYMENT_BODY_BYTES, PAYMENTS_PATH, parsePayment, type PaymentStatus } from './protocol.ts';
+import { type Notification, PAYMENT_BODY_BYTES, PAYMENTS_PATH, type PaymentStatus, parsePayment } from './protocol.ts';
 
 export interface PaymentsOptions {
   pool: pg.Pool;

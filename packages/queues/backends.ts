@@ -1,0 +1,73 @@
+/**
+ * The database and the broker of programs run by hand, and their two queues. What the environment names is taken; what it does
+ * not name, the server finds or starts, and says how a worker gets to the same.
+ */
+import { parseArgs } from 'node:util';
+import { ConfigError, envInteger } from '@patterns/kit/env';
+import { startProcess } from '@patterns/kit/testing/processes';
+import { createDatabase } from '@patterns/services/database';
+import { redisKeyspace } from '@patterns/services/keyspace';
+import { findPostgres } from '@patterns/services/postgres';
+import { findRabbitmq } from '@patterns/services/rabbitmq';
+import { findRedis } from '@patterns/services/redis';
+import { type Broker, openQueue } from './brokers.ts';
+import { NOTIFICATIONS, SUBMISSIONS } from './protocol.ts';
+import type { Queue } from './queue.ts';
+
+export type Backends = Readonly<Record<string, string>>;
+
+/** The broker that `--broker` names, among the arguments of this process. Default: redis. */
+export function chosenBroker(): string {
+  try {
+    const { values } = parseArgs({ options: { broker: { type: 'string', default: 'redis' } }, allowPositionals: true });
+    return values.broker;
+  } catch (error) {
+    throw new ConfigError((error as Error).message, { cause: error });
+  }
+}
+
+export interface FindOptions {
+  signal: AbortSignal;
+  /** Told of each, in a line. */
+  say?: (name: string, about: string) => void;
+}
+
+/** Finds what the environment does not name. @returns the variables that name it; it goes with the stack. */
+export async function findBackends(
+  broker: string,
+  stack: AsyncDisposableStack,
+  { signal, say = () => {} }: FindOptions,
+): Promise<Backends> {
+  const found: Record<string, string> = {};
+  if (!process.env.DATABASE_URL) {
+    const postgres = stack.use(await findPostgres({ signal }));
+    say('PostgreSQL', postgres.about);
+    found.DATABASE_URL = stack.use(await createDatabase(postgres.url, 'queues')).url;
+  }
+  if (broker === 'redis' && !process.env.REDIS_URL) {
+    const redis = stack.use(await findRedis({ signal }));
+    say('Redis', redis.about);
+    found.REDIS_URL = redis.url;
+    found.REDIS_PREFIX = stack.use(redisKeyspace(redis.url, 'queues')).prefix;
+  }
+  if (broker === 'rabbitmq' && !process.env.AMQP_URL) {
+    const rabbitmq = stack.use(await findRabbitmq({ signal }));
+    say('RabbitMQ', rabbitmq.about);
+    found.AMQP_URL = rabbitmq.url;
+  }
+  if (broker === 'sqs' && !process.env.SQS_ENDPOINT) {
+    const emulator = stack.use(startProcess(new URL('sqs-emulator.ts', import.meta.url), { signal }));
+    found.SQS_ENDPOINT = await emulator.url();
+    say('SQS', `started fauxqs, an emulator, on ${found.SQS_ENDPOINT}, gone when this ends`);
+  }
+  return found;
+}
+
+/** Opens the queue of each kind of work. They are closed with the stack. */
+export async function openQueues(broker: string, stack: AsyncDisposableStack, env: NodeJS.ProcessEnv = process.env) {
+  const capacity = envInteger('QUEUE_CAPACITY', 100_000, { min: 1 });
+  const onProblem = ({ message }: Error) => console.error(`${broker}: ${message}`);
+  const open = async (name: string): Promise<Queue> =>
+    stack.use(await openQueue(broker as Broker, { name, capacity, onProblem }, env));
+  return { notifications: await open(NOTIFICATIONS), submissions: await open(SUBMISSIONS) };
+}

@@ -6,6 +6,16 @@ import type { Queue, QueueOptions } from '../queue.ts';
 const open: Record<string, (options: QueueOptions, env: Record<string, string | undefined>) => Promise<Queue>> = {
   redis: async (options, { REDIS_URL: url = '', REDIS_PREFIX: prefix = '' }) =>
     (await import('../redis-queue.ts')).openRedisQueue({ url, prefix, ...options }),
+  postgres: async (options, { DATABASE_URL: url = '' }) =>
+    (await import('../postgres-queue.ts')).openPostgresQueue({ url, ...options }),
+  'postgres-transaction': async (options, { DATABASE_URL: url = '' }) =>
+    (await import('../postgres-queue.ts')).openPostgresQueue({ url, hold: 'transaction', ...options }),
+  rabbitmq: async (options, { AMQP_URL: url = '' }) =>
+    (await import('../rabbitmq-queue.ts')).openRabbitmqQueue({ url, ...options }),
+  sqs: async (options, { SQS_ENDPOINT: endpoint = '' }) =>
+    (await import('../sqs-queue.ts')).openSqsQueue({ endpoint, ...options }),
+  'sqs-fifo': async (options, { SQS_ENDPOINT: endpoint = '' }) =>
+    (await import('../sqs-queue.ts')).openSqsQueue({ endpoint, fifo: true, ...options }),
 };
 
 await main(async (stack, signal) => {

@@ -1,0 +1,132 @@
+/**
+ * The provider's tables, and its connections to them. The outbox is here: events stand beside their payments, so that one
+ * transaction writes both, and deliveries beside the events, so that nothing is ever "sent" that cannot be found again.
+ */
+import { createDatabase } from '@patterns/services/database';
+import { findPostgres } from '@patterns/services/postgres';
+import pg from 'pg';
+
+/** In a schema of their own: the database may be somebody else's. The lock keeps two programs that start at once from creating
+ *  the same table twice; one query text is one transaction, so it is held to the end. */
+const SCHEMA = `
+  select pg_advisory_xact_lock(hashtextextended('patterns: provider', 0));
+  create schema if not exists provider;
+
+  create table if not exists provider.payments (
+    id text primary key,
+    amount bigint not null,
+    status text not null,
+    version int not null
+  );
+
+  -- The outbox, and what reconciliation reads.
+  create table if not exists provider.events (
+    xid xid8 not null default pg_current_xact_id(),  -- the transaction that wrote it (events.ts says what for)
+    seq bigint generated always as identity,
+    id text primary key,
+    type text not null,
+    body text not null,                              -- the bytes that are signed and sent: written once, never encoded again
+    at timestamptz not null,
+    is_fanned_out boolean not null default false
+  );
+  create unique index if not exists events_order on provider.events (xid, seq);
+  create index if not exists events_new on provider.events (seq) where not is_fanned_out;
+
+  create table if not exists provider.endpoints (
+    id text primary key,
+    url text not null,
+    types text[],                                    -- null: all
+    secret text not null,
+    previous_secret text,                            -- signs beside the other until then
+    previous_until timestamptz,
+    disabled_because text,                           -- null while it is enabled
+    failing_since timestamptz,                       -- null when the last attempt succeeded
+    rests_until timestamptz,                         -- it said that it is overloaded
+    succeeded bigint not null default 0,             -- attempts
+    failed bigint not null default 0,
+    created_at timestamptz not null default now()
+  );
+
+  create table if not exists provider.deliveries (
+    id bigint generated always as identity primary key,
+    event text not null references provider.events on delete cascade,
+    endpoint text not null references provider.endpoints on delete cascade,
+    state text not null default 'pending',           -- then delivered, or dead
+    attempts int not null default 0,
+    due_at timestamptz not null default now(),       -- of the next attempt; while there is one, the end of its lease
+    since timestamptz not null default now(),        -- in this state
+    reason text,                                     -- why the last attempt failed
+    unique (event, endpoint)
+  );
+  create index if not exists deliveries_due on provider.deliveries (endpoint, due_at) where state = 'pending';
+  create index if not exists deliveries_dead on provider.deliveries (endpoint, id) where state = 'dead';`;
+
+export interface ProviderPoolOptions {
+  url: string;
+  /** Connections at most. */
+  size: number;
+  /** One statement, a wait for a lock included. 5 s: those here take milliseconds, and a client waits no longer. */
+  statementMs?: number;
+  /** Waiting for a free connection, or for a new one. */
+  acquireMs?: number;
+}
+
+/** Opens a pool in which no wait is endless. It ends with `pool.end()`. */
+export function openPool({ url, size, statementMs = 5_000, acquireMs = 2_000 }: ProviderPoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'webhooks-provider',
+    max: size,
+    connectionTimeoutMillis: acquireMs,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 500, // our own watch, for a server of which nothing is heard at all
+  });
+  // A connection that breaks emits an error nobody awaits, and without a listener that ends the process. Idle ones are the
+  // pool's to tell, those in use their own.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
+/** Creates the tables unless they are there. */
+export async function createProvider(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // the query that it broke rejects
+  await client.connect();
+  try {
+    await client.query(SCHEMA);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The database of a provider run by hand: DATABASE_URL, or else one of its own, gone when `stack` is disposed. */
+export async function openProvider(stack: AsyncDisposableStack, signal: AbortSignal): Promise<string> {
+  let url = process.env.DATABASE_URL;
+  if (!url) {
+    const postgres = stack.use(await findPostgres({ progress: console.log, signal }));
+    console.log(postgres.about);
+    url = stack.use(await createDatabase(postgres.url, 'provider')).url;
+  }
+  await createProvider(url);
+  return url;
+}
+
+/** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
+export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let isSpoilt = false;
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => {
+      isSpoilt = true;
+    });
+    throw error;
+  } finally {
+    client.release(isSpoilt); // true closes it: an answer may still be on its way, and the next user would take it for his own
+  }
+}

@@ -15,7 +15,7 @@ import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patter
 import express, { type RequestHandler } from 'express';
 import { repeat } from './background.ts';
 import { EFFECT_STATEMENT_MS, enqueue, startWorker, type WorkerOptions } from './inbox.ts';
-import { joinProvider, workAlone } from './joining.ts';
+import { joinProvider, useSecret } from './joining.ts';
 import { bookEvent, findOrder } from './orders.ts';
 import { ID_HEADER, readEvent, SIMPLE_SIGNATURE_HEADER, WEBHOOKS } from './protocol.ts';
 import { openKeyRing } from './registration.ts';
@@ -139,6 +139,7 @@ if (import.meta.main) {
     const [provider] = process.argv.slice(2);
     const { databaseUrl, isThrownAway } = await openShop(stack, signal);
     const pool = stack.adopt(openPool({ url: databaseUrl, size: 2, statementMs: 5_000 }), (each) => each.end());
+    if (!provider) await useSecret(pool, process.env.WEBHOOK_SECRET);
     const keys = stack.use(await openKeyRing(pool, log));
     const bookingMs = envInteger('BOOKING_MS', 0);
     const effect: ConsumerOptions['effect'] = (client, event) => bookEvent(client, event, bookingMs);
@@ -148,8 +149,6 @@ if (import.meta.main) {
       await startConsumer({ databaseUrl, secrets: keys.current, port: envPort(), log, scheme, workers, effect }),
     );
     console.log(`listening on ${consumer.url}`);
-    const joining = { pool, keys, log, url: consumer.url, isThrownAway };
-    if (provider) await joinProvider(stack, provider, joining);
-    else await workAlone(joining);
+    if (provider) await joinProvider(stack, provider, { pool, keys, log, url: consumer.url, isThrownAway });
   });
 }

@@ -50,14 +50,9 @@ export async function joinProvider(stack: AsyncDisposableStack, provider: string
 }
 
 /** Without a provider: takes what is signed by hand. */
-export async function workAlone({ pool, keys, url }: Joining): Promise<void> {
-  const secret = process.env.WEBHOOK_SECRET || newSecret();
+export async function useSecret(pool: Pool, secret = newSecret()): Promise<void> {
   await keepSecret(pool, { secret, provider: 'by hand', endpoint: 'by hand' });
-  await keys.refresh();
-  console.log(`no provider: it takes what is signed with WEBHOOK_SECRET=${secret}`);
-  console.log(`in another terminal: pnpm -C packages/webhooks provider`);
-  console.log(`     then, here again: pnpm -C packages/webhooks consumer <the provider's url>`);
-  console.log(
-    `                   or: curl -i ${url}${WEBHOOKS} -H 'Content-Type: application/json' -d '{}'     which is refused`,
-  );
+  console.log(`no provider: this shop takes what is signed with WEBHOOK_SECRET=${secret}`);
+  console.log('in another terminal: pnpm -C packages/webhooks provider');
+  console.log("     then, here again: pnpm -C packages/webhooks consumer <the provider's url>");
 }

@@ -13,7 +13,12 @@ import { newSecret, readSecret, sign } from '../signature.ts';
 export const quiet = createLog('test');
 quiet.silent = true;
 
-export async function openShopDatabase(): Promise<{ url: string; pool: pg.Pool } & AsyncDisposable> {
+export interface ShopDatabase extends AsyncDisposable {
+  readonly url: string;
+  readonly pool: pg.Pool;
+}
+
+export async function openShopDatabase(): Promise<ShopDatabase> {
   await using stack = new AsyncDisposableStack();
   const { url } = stack.use(await createDatabase(inject('databaseUrl'), 'shop'));
   await createShop(url);
@@ -22,9 +27,13 @@ export async function openShopDatabase(): Promise<{ url: string; pool: pg.Pool }
   return { url, pool, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-export async function openTestShop(options: Partial<ConsumerOptions> = {}) {
+/** A consumer: on a database of its own, or on one that tests share who look at their own events only. */
+export async function openTestShop({
+  database: shared,
+  ...options
+}: Partial<ConsumerOptions> & { database?: Pick<ShopDatabase, 'url' | 'pool'> } = {}) {
   await using stack = new AsyncDisposableStack();
-  const database = stack.use(await openShopDatabase());
+  const database = shared ?? stack.use(await openShopDatabase());
   const secret = newSecret();
   const consumer = stack.use(
     await startConsumer({
@@ -58,6 +67,9 @@ export function shopView(pool: pg.Pool) {
       return Number((await pool.query<{ count: string }>(query, [event])).rows[0]?.count);
     },
     inbox: () => count('select count(*) from shop.inbox'),
+    /** Whether it has been written down. */
+    has: async ({ id }: PaymentEvent) =>
+      (await pool.query('select from shop.inbox where id = $1', [id])).rowCount === 1,
     settled: () =>
       until(
         'the inbox is empty',

@@ -1,8 +1,8 @@
 /**
- * The tables of the payments and of the notifications, and a transaction.
+ * The tables of the payments, the notifications and the submissions, and a transaction.
  *
- * Both services are in one database here, each with its own tables, so that one query counts what came of a payment. Nothing
- * depends on it: neither reads the other's.
+ * All services are in one database here, each with its own tables, so that one query counts what came of a payment. Nothing
+ * depends on it: none reads another's.
  */
 import { HttpProblem } from '@patterns/kit/problem';
 import pg from 'pg';
@@ -35,7 +35,15 @@ const SCHEMA = `
     text text not null,
     at timestamptz not null default now()
   );
-  create index if not exists messages_of_payment on shop.messages (payment)`;
+  create index if not exists messages_of_payment on shop.messages (payment);
+  -- What was submitted is in its job, and not here. The verdict is json, not jsonb, which would refuse a \\u0000 in an output.
+  create table if not exists shop.submissions (
+    id uuid primary key,
+    at timestamptz not null,
+    started_at timestamptz,
+    outcome text,
+    verdict json
+  )`;
 
 /** Opens a pool of at most `size` connections and sees to the tables. It ends with `pool.end()`. */
 export async function openDatabase(url: string, { size = 10 } = {}): Promise<pg.Pool> {

@@ -22,7 +22,7 @@ import type { PostgresQueue } from './postgres-queue.ts';
 import * as protocol from './protocol.ts';
 import type { Queue } from './queue.ts';
 import { sayFull } from './refusals.ts';
-// TEMP import { submissionsRouter } from './submissions.ts';
+import { submissionsRouter } from './submissions.ts';
 
 export interface ServerOptions {
   databaseUrl: string;
@@ -50,6 +50,8 @@ export async function startServer({
   const queues = { [protocol.NOTIFICATIONS]: notifications, [protocol.SUBMISSIONS]: submissions };
   const metrics = createFrontMetrics(pool, queues);
 
+  const stopping = new AbortController();
+
   // #region front
   const app = express().disable('x-powered-by').disable('etag');
   app.use(logRequests(log));
@@ -61,7 +63,7 @@ export async function startServer({
     const relay = opened.use(startRelay({ pool, queue: notifications, onProblem }));
     app.use(paymentsRouter({ pool, enqueueIn: outbox(outboxCapacity), onTaken: relay.wake }));
   }
-  // TEMP app.use(submissionsRouter({ pool, queue: submissions }));
+  app.use(submissionsRouter({ pool, queue: submissions, signal: stopping.signal }));
   app.use(deadLettersRouter(queues));
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.contentType).send(await metrics.text());
@@ -73,7 +75,8 @@ export async function startServer({
   );
   // #endregion
 
-  const { url } = opened.use(await listen(createServer(app), { port, graceMs }));
+  const { url, closing } = opened.use(await listen(createServer(app), { port, graceMs }));
+  closing.addEventListener('abort', () => stopping.abort()); // open streams end, and do not hold up the drain
   const running = opened.move();
   return { url, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -51,7 +51,7 @@ export interface SubmissionStatus {
   readonly id: string;
   /** When it came, as RFC 3339. */
   readonly at: string;
-  /** It may go from running back to queued: its worker died, or gave it back. */
+  /** `running`: somebody has begun; if that worker dies, somebody else begins again. */
   readonly state: 'queued' | 'running' | 'done';
   readonly verdict: Verdict | null;
 }

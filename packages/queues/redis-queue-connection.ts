@@ -48,6 +48,12 @@ export function unavailable(cause: unknown): QueueError {
   return new QueueError('unavailable', `Redis did not answer as expected: ${reason}`, { cause });
 }
 
+/** What Redis throws away when its memory is full; undefined where we may not ask. */
+export async function evictionOf(redis: Redis): Promise<string | undefined> {
+  const info = await redis.info('memory').catch(() => '');
+  return /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+}
+
 /** Says goodbye, so that what was sent before is still answered; cuts a line that cannot. Safe to call twice. */
 export async function quit(redis: Redis): Promise<void> {
   if (redis.status === 'ready') {

@@ -1,0 +1,67 @@
+/**
+ * The worker's end of a queue in Redis: waits for entries, and puts back what is due.
+ *
+ * A take waits in Redis itself (XREADGROUP BLOCK), so a job is there as soon as it is written. But Redis knows neither delays nor leases:
+ * nobody is woken when one of them is over. So whoever takes looks for that a few times in a second.
+ */
+import type { Redis } from 'ioredis';
+import type { TakeOptions } from './queue.ts';
+import { unavailable } from './redis-queue-connection.ts';
+import { MOST_AT_ONCE, run, SWEEP } from './redis-queue-scripts.ts';
+
+export type Entry = [id: string, fields: string[]];
+
+/** How late at most something comes whose delay or lease is over. Also how soon an abort is seen. */
+const SWEEP_MS = 200;
+
+export class Taker {
+  readonly #commands: Redis;
+  /** Of its own: a read that waits holds up whatever is asked behind it. */
+  readonly #reader: Redis;
+  readonly #keys: string[];
+  #sweepAt = 0;
+
+  constructor(commands: Redis, reader: Redis, keys: string[]) {
+    this.#commands = commands;
+    this.#reader = reader;
+    this.#keys = keys;
+  }
+
+  /** Makes the Stream and its group, unless they are there. @throws {QueueError} `unavailable` */
+  async create(): Promise<void> {
+    try {
+      await this.#commands.xgroup('CREATE', this.#keys[0]!, 'workers', '0', 'MKSTREAM');
+    } catch (error) {
+      if (!(error as Error).message.startsWith('BUSYGROUP')) throw unavailable(error);
+    }
+  }
+
+  /** `holder`: the name under which Redis keeps what is taken. @throws {QueueError} `unavailable` */
+  async take(holder: string, { limit, waitMs = 5_000, signal }: TakeOptions): Promise<Entry[]> {
+    const until = performance.now() + waitMs;
+    for (;;) {
+      if (performance.now() >= this.#sweepAt) await this.#sweep();
+      const leftMs = Math.ceil(until - performance.now());
+      const entries = await this.#read(holder, limit, Math.max(1, Math.min(leftMs, SWEEP_MS)));
+      if (entries.length > 0 || signal?.aborted || performance.now() >= until) return entries;
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    this.#sweepAt = performance.now() + SWEEP_MS;
+    // However many workers there are, one of them is enough.
+    await run(this.#commands, SWEEP, this.#keys, [SWEEP_MS / 2, MOST_AT_ONCE]);
+  }
+
+  async #read(holder: string, limit: number, blockMs: number): Promise<Entry[]> {
+    const options = ['COUNT', limit, 'BLOCK', blockMs, 'STREAMS', this.#keys[0]!, '>'] as const;
+    try {
+      const answer = await this.#reader.xreadgroup('GROUP', 'workers', holder, ...options);
+      return (answer as [key: string, entries: Entry[]][] | null)?.[0]?.[1] ?? [];
+    } catch (error) {
+      if (!(error as Error).message.startsWith('NOGROUP')) throw unavailable(error);
+      await this.create(); // somebody has emptied this Redis
+      return [];
+    }
+  }
+}

@@ -51,7 +51,7 @@ export async function keepSecret(pool: Pool, { secret, provider, endpoint }: Rec
 /** Exchanges the secret. The old one is good for as long as the provider goes on signing with it. */
 export async function rotate(pool: Pool, provider: string): Promise<void> {
   const id = await endpointOf(pool, provider);
-  const { secret, previousUntil } = await ask(provider, 'POST', `${ENDPOINTS}/${id}/rotate-secret`);
+  const { secret, previousUntil } = await ask(provider, 'POST', `${ENDPOINTS}/${id}/rotate-secret`, {});
   await pool.query(
     `with old as (update shop.secrets set expires_at = $4 where endpoint = $3 and expires_at is null)
      insert into shop.secrets (secret, provider, endpoint) values ($1, $2, $3)`,

@@ -52,8 +52,8 @@ export async function replayRange(pool: Pool, endpoint: string, body: unknown): 
   const { rowCount } = await pool.query(
     `insert into provider.deliveries (event, endpoint)
      select events.id, endpoints.id from provider.events, provider.endpoints
-      where endpoints.id = $1 and at >= $2 and at < $3 and is_fanned_out and (types is null or type = any(types))
-      order by seq
+      where endpoints.id = $1 and at >= $2 and at < $3 and position is not null and (types is null or type = any(types))
+      order by position
      on conflict (event, endpoint) do update set ${ANEW} where deliveries.state = 'dead'`,
     [endpoint, since, until],
   );

@@ -65,7 +65,10 @@ export function startDispatcher({
   async function dispatch(): Promise<void> {
     while (!stopping.signal.aborted) {
       const { promise } = woken; // before the look: what comes in during it must not be slept through
-      const found = await takeWhatIsDue().catch((error) => log.warn('nothing can be taken', { error }));
+      const found = await takeWhatIsDue().catch((error) => {
+        log.warn('nothing can be taken', { error });
+        return false;
+      });
       if (!found && !stopping.signal.aborted) await promise;
     }
   }
@@ -97,8 +100,9 @@ export function startDispatcher({
     else inFlight.set(endpoint, now);
   }
 
-  function report({ event, endpoint, attempt, url }: Claim, { as, ...rest }: Outcome): void {
-    if (log.isInfoEnabled()) log.info('attempt', { webhookId: event, endpoint, url, attempt, as, ...rest });
+  function report({ event, endpoint, attempt }: Claim, outcome: Outcome): void {
+    // Without the URL: consumers put tokens into it.
+    if (log.isInfoEnabled()) log.info('attempt', { webhookId: event, endpoint, attempt, ...outcome });
   }
 
   const poll = setInterval(wake, pollMs);
@@ -121,7 +125,7 @@ export function startDispatcher({
 
 if (import.meta.main) {
   await main(async (stack) => {
-    const hint = 'it is what the provider says when it starts';
+    const hint = 'it says which provider to work for';
     const databaseUrl = envUrl('DATABASE_URL', { protocols: ['postgres:', 'postgresql:'], hint });
     stack.use(startDispatcher({ databaseUrl, ...envDispatcher() }));
     console.log('dispatching');

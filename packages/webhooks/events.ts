@@ -5,6 +5,7 @@
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Pool, PoolClient } from 'pg';
 import type { EventPage, EventType, PaymentEvent, PaymentState } from './protocol.ts';
+import { inTransaction } from './provider-database.ts';
 import { newId } from './provider-ids.ts';
 
 /** Dispatchers listen here. It wakes them up and says nothing: who misses it finds the event at the next look. */
@@ -25,53 +26,55 @@ export async function appendEvent(client: PoolClient, type: EventType, data: Pay
 
 // #region fan-out
 /**
- * Makes a delivery of each new event for each endpoint that wants it. Any number of dispatchers may do so at once.
+ * Gives new events their positions, and makes a delivery of each for each endpoint that wants it. Any number of dispatchers may
+ * come at once.
+ *
+ * Positions are given to what is committed, by one at a time: so nothing ever appears in front of a position that somebody has
+ * read. A sequence in the payment's own transaction would not do: its numbers are given out before the commit, and number 8
+ * may be there while 7 is not yet. Whoever then goes on from 8 never sees 7.
+ *
  * @returns how many events it took.
  */
 export async function fanOut(pool: Pool, limit = 500): Promise<number> {
-  const { rows } = await pool.query<{ events: number }>(
-    `with taken as (
-       update provider.events set is_fanned_out = true
-        where id in (select id from provider.events where not is_fanned_out order by seq limit $1 for update skip locked)
-       returning id, type, seq
-     ), made as (
-       insert into provider.deliveries (event, endpoint)
-       select taken.id, endpoints.id from taken join provider.endpoints
-           on endpoints.disabled_because is null and (endpoints.types is null or taken.type = any(endpoints.types))
-        order by seq
-     )
-     select count(*)::int as events from taken`,
-    [limit],
-  );
-  return rows[0]!.events;
+  const { rowCount: isAnyNew } = await pool.query('select from provider.events where position is null limit 1');
+  if (!isAnyNew) return 0;
+  return inTransaction(pool, async (client) => {
+    // Held until the positions are committed.
+    await client.query(`select pg_advisory_xact_lock(hashtextextended('patterns: positions', 0))`);
+    const { rows } = await client.query<{ events: number }>(
+      `with new as (
+         select id, nextval('provider.positions') as position
+           from (select id from provider.events where position is null order by written limit $1) as oldest
+       ), taken as (
+         update provider.events set position = new.position from new where events.id = new.id
+         returning events.id, type, new.position
+       ), made as (
+         insert into provider.deliveries (event, endpoint)
+         select taken.id, endpoints.id from taken join provider.endpoints
+             on disabled_because is null and (types is null or type = any(types))
+          order by position
+       )
+       select count(*)::int as events from taken`,
+      [limit],
+    );
+    return rows[0]!.events;
+  });
 }
 // #endregion
 
-// #region reconciliation
 /**
- * What has happened after the cursor, in an order in which nothing appears later in front of it.
- *
- * Numbers from a sequence are given out before the commit: number 8 may be there while 7 is not yet, and whoever goes on from 8
- * never sees 7. So events are ordered by their transaction first, and shown once no older transaction is under way.
- *
+ * What has happened after the cursor, delivered or not. Nothing is missing in it when no dispatcher runs: it fans out itself.
  * @throws {HttpProblem} 400 when it is no cursor.
  */
-export async function listEvents(pool: Pool, after: string | undefined, limit: number): Promise<EventPage> {
-  const [, xid = '0', seq = '0'] = /^(\d{1,19})-(\d{1,18})$/.exec(after || '0-0') ?? refuse();
-  const { rows } = await pool.query<{ xid: string; seq: string; body: string }>(
-    `select xid, seq, body from provider.events
-      where (xid, seq) > ($1::xid8, $2::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot())
-      order by xid, seq limit $3`,
-    [xid, seq, limit],
+export async function listEvents(pool: Pool, after = '0', limit = 100): Promise<EventPage> {
+  if (!/^\d{1,18}$/.test(after)) {
+    const errors = [{ field: 'after', expected: 'what an earlier answer called next' }];
+    throw new HttpProblem(400, { detail: 'the cursor is malformed', errors });
+  }
+  await fanOut(pool);
+  const { rows } = await pool.query<{ position: string; body: string }>(
+    'select position, body from provider.events where position > $1 order by position limit $2',
+    [after, limit],
   );
-  const last = rows.at(-1);
-  return { events: rows.map(({ body }) => JSON.parse(body)), next: last ? `${last.xid}-${last.seq}` : `${xid}-${seq}` };
-}
-// #endregion
-
-function refuse(): never {
-  throw new HttpProblem(400, {
-    detail: 'the cursor is malformed',
-    errors: [{ field: 'after', expected: 'what an earlier answer called next' }],
-  });
+  return { events: rows.map(({ body }) => JSON.parse(body)), next: rows.at(-1)?.position ?? after };
 }

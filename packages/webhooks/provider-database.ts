@@ -21,16 +21,15 @@ const SCHEMA = `
 
   -- The outbox, and what reconciliation reads.
   create table if not exists provider.events (
-    xid xid8 not null default pg_current_xact_id(),  -- the transaction that wrote it (events.ts says what for)
-    seq bigint generated always as identity,
     id text primary key,
     type text not null,
     body text not null,                              -- the bytes that are signed and sent: written once, never encoded again
     at timestamptz not null,
-    is_fanned_out boolean not null default false
+    written bigint generated always as identity,
+    position bigint unique                           -- null until it is fanned out (events.ts)
   );
-  create unique index if not exists events_order on provider.events (xid, seq);
-  create index if not exists events_new on provider.events (seq) where not is_fanned_out;
+  create index if not exists events_new on provider.events (written) where position is null;
+  create sequence if not exists provider.positions;
 
   create table if not exists provider.endpoints (
     id text primary key,

@@ -64,6 +64,8 @@ export function restMs(retryAfterMs: number | undefined, { timeFactor = 1 }: Sch
 /** The field `Retry-After` in milliseconds from now, a day at most: seconds, or a date [RFC 9110 §10.2.3]. Undefined: it is neither. */
 export function readRetryAfter(value: string | undefined, now = Date.now()): number | undefined {
   if (!value) return undefined;
-  const waitMs = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now;
+  // A date begins with its day: V8 would take `-5` for one too.
+  const date = /^[A-Z]/.test(value) ? Date.parse(value) : Number.NaN;
+  const waitMs = /^\d+$/.test(value) ? Number(value) * 1_000 : date - now;
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }

@@ -18,7 +18,7 @@ const SCHEMA = `
     attempts int not null default 0,
     lease uuid,                            -- of the one worker that may write the result
     leased_until timestamptz,
-    result jsonb,
+    result json,
     error text,
     created_at timestamptz not null default now(),
     finished_at timestamptz
@@ -33,7 +33,7 @@ export async function openDatabase(url: string, { size }: { size: number }): Pro
   const pool = new pg.Pool({
     connectionString: url,
     max: size,
-    connectionTimeoutMillis: 2_000, // for a free connection, or a new one
+    connectionTimeoutMillis: 5_000, // for a free connection, or a new one
     statement_timeout: 5_000, // each statement here touches a row or two
     query_timeout: 6_000, // our own watch, should nothing be heard from PostgreSQL at all
   });

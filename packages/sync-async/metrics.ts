@@ -3,6 +3,7 @@
  * processor time alone does not tell whether one request has it for a second, or a thousand have it for a millisecond each.
  */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { ReportPool } from './pool.ts';
 
@@ -26,12 +27,15 @@ export function watchEventLoop(): { registry: Registry } & Disposable {
     help: 'How late the event loop was since the last reading',
     labelNames: ['quantile'] as const,
     registers,
-    collect() {
+    async collect() {
       // What was recorded are intervals, of which the timer's own belongs to the timer.
       const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS) / 1_000;
       this.set({ quantile: '0.99' }, late(delay.percentile(99)));
       this.set({ quantile: '1' }, late(delay.max));
       delay.reset();
+      // From here it measures only after two ticks (the first one but notes the time), and would not see what blocks the loop
+      // sooner: the reader is answered when it does.
+      while (delay.count === 0) await setTimeout(1);
     },
   });
   new Gauge({

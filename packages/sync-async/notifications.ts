@@ -23,7 +23,7 @@ export function listenTo({ url, channels, onListening, log }: ListenOptions): As
   let current: pg.Client | undefined;
 
   async function listenOnce(): Promise<void> {
-    const client = new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis: 2_000 });
+    const client = new pg.Client({ connectionString: url, keepAlive: true, connectionTimeoutMillis: 5_000 });
     current = client;
     const over = new Promise<void>((resolve) => client.once('end', resolve).once('error', () => resolve()));
     client.on('error', (error) => log.warn('not listening', { reason: error.message }));

@@ -38,13 +38,14 @@ export interface ReportPool extends AsyncDisposable {
 /** How long a caller is told to wait when the queue is full: about one report. */
 const RETRY_AFTER_SECONDS = '2';
 
-/** Starts the threads. Ends at once when disposed: let what runs in it finish, or stop it, before. */
+/** Opens the pool. Ends at once when disposed: let what runs in it finish, or stop it, before. */
 export function openPool({ threads, maxQueue = 4, log }: PoolOptions): ReportPool {
   const size = threads ?? Math.max(1, availableParallelism() - 1);
   const piscina = new Piscina({
     filename: fileURLToPath(new URL('report-thread.ts', import.meta.url)),
-    minThreads: size,
+    minThreads: 0, // a thread is started when it is first needed, which takes a tenth of a second, and then stays
     maxThreads: size,
+    idleTimeout: Number.POSITIVE_INFINITY,
     // A report that grows without limit ends its thread (ERR_WORKER_OUT_OF_MEMORY), and not the process.
     resourceLimits: { maxOldGenerationSizeMb: 256 },
   });

@@ -89,7 +89,7 @@ export async function startServer({
   app.get(`${REPORTS_PATH}/:id`, async (request, response) => {
     const { result: _, ...status } = await find(db, request.params.id);
     response.set('Cache-Control', 'no-store');
-    if (status.state === 'done') response.redirect(303, `${REPORTS_PATH}/${status.id}/result`);
+    if (status.state === 'done') response.status(303).location(`${REPORTS_PATH}/${status.id}/result`).end();
     else if (isFinal(status.state)) throw endOf(status.state);
     else response.set('Retry-After', retryAfter).json(status);
   });
@@ -132,7 +132,8 @@ function endOf(state: State): HttpProblem {
 if (import.meta.main) {
   await main(async (stack, signal) => {
     const { url: databaseUrl } = stack.use(await findPostgres({ progress: console.log, signal }));
-    const server = stack.use(await startServer({ databaseUrl, port: envPort() }));
+    const threads = envInteger('THREADS', 0) || undefined;
+    const server = stack.use(await startServer({ databaseUrl, port: envPort(), threads }));
     // With WORKERS=0 you start them yourself, in another terminal or on another machine: pnpm -C packages/sync-async worker
     for (let started = 0; started < envInteger('WORKERS', 1); started++) {
       const worker = fork(new URL('worker.ts', import.meta.url), {

@@ -44,7 +44,8 @@ export async function startWorker({
 }: WorkerOptions): Promise<AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
   const db = opened.adopt(await openDatabase(databaseUrl, { size: threads + 1 }), (pool) => pool.end());
-  const pool = opened.use(openPool({ threads, maxQueue: 0, log }));
+  // Unbounded, since we ask for no more than `threads` at a time. One that was stopped needs some milliseconds to notice.
+  const pool = opened.use(openPool({ threads, maxQueue: Number.POSITIVE_INFINITY, log }));
   const jobs = new Map<string, AbortController>();
   let isStopping = false;
 

@@ -18,6 +18,8 @@ export class Attempt implements JobContext {
   leasedUntil: number;
   /** Set when it has ended; the broker may not know yet. */
   outcome: Outcome | undefined;
+  /** While the broker is being told. */
+  isSettling = false;
   #abortReason: Error | undefined;
   #aborter: AbortController | undefined;
 

@@ -66,6 +66,7 @@ export class Hands implements Disposable {
     const ended = this.#ended.filter(({ delivery }) => this.#held.has(delivery)); // while it waited, it may have been lost
     this.#ended = [];
     if (ended.length === 0) return;
+    for (const attempt of ended) attempt.isSettling = true;
     try {
       const lost = await this.#queue.settle(ended.map(({ outcome }) => outcome as Outcome));
       for (const delivery of lost) this.#lose(delivery);
@@ -73,6 +74,7 @@ export class Hands implements Disposable {
     } catch (error) {
       // Not known, and so said again, as long as the lease is ours. Had it been done, it is told as lost the second time.
       this.#options.onProblem(error as Error);
+      for (const attempt of ended) attempt.isSettling = false;
       this.#ended.push(...ended);
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;
@@ -97,8 +99,9 @@ export class Hands implements Disposable {
         ),
       );
       for (const attempt of old) {
-        if (lost.has(attempt.delivery)) this.#lose(attempt.delivery);
-        else attempt.leasedUntil = now + leaseMs;
+        if (!lost.has(attempt.delivery)) attempt.leasedUntil = now + leaseMs;
+        // Not in hand any more, because it was settled meanwhile? The answer to that says so.
+        else if (!attempt.isSettling) this.#lose(attempt.delivery);
       }
     } catch (error) {
       onProblem(error as Error);

@@ -52,10 +52,12 @@ export const ENQUEUE = `${PRELUDE}
 `;
 
 /**
- * Puts back what is due: delayed jobs, and those whose lease is over. A consumer's name begins with its lease, and Redis knows since
- * when each entry has been in hand. ARGV: no more often than every so many milliseconds, and how many at most.
+ * Puts back what is due: delayed jobs, and those whose lease is over. A consumer's name begins with its lease, and Redis knows since when
+ * each entry has been in hand. Before that it makes the Stream and its group: somebody may have emptied this Redis.
+ * ARGV: no more often than every so many milliseconds, and how many at most.
  */
 export const SWEEP = `${PRELUDE}
+  redis.pcall('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
   if not redis.call('SET', swept, 1, 'NX', 'PX', ARGV[1]) then return end
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, ARGV[2])) do
     local tried, text = string.match(member, '^%S+ (%d+) (.*)$')

@@ -27,27 +27,19 @@ export class Taker {
     this.#keys = keys;
   }
 
-  /** Makes the Stream and its group, unless they are there. @throws {QueueError} `unavailable` */
-  async create(): Promise<void> {
-    try {
-      await this.#commands.xgroup('CREATE', this.#keys[0]!, 'workers', '0', 'MKSTREAM');
-    } catch (error) {
-      if (!(error as Error).message.startsWith('BUSYGROUP')) throw unavailable(error);
-    }
-  }
-
   /** `holder`: the name under which Redis keeps what is taken. @throws {QueueError} `unavailable` */
   async take(holder: string, { limit, waitMs = 5_000, signal }: TakeOptions): Promise<Entry[]> {
     const until = performance.now() + waitMs;
     for (;;) {
-      if (performance.now() >= this.#sweepAt) await this.#sweep();
+      if (performance.now() >= this.#sweepAt) await this.sweep();
       const leftMs = Math.ceil(until - performance.now());
       const entries = await this.#read(holder, limit, Math.max(1, Math.min(leftMs, SWEEP_MS)));
       if (entries.length > 0 || signal?.aborted || performance.now() >= until) return entries;
     }
   }
 
-  async #sweep(): Promise<void> {
+  /** Puts back what is due, and before that makes the queue, if it is not there. @throws {QueueError} `unavailable` */
+  async sweep(): Promise<void> {
     this.#sweepAt = performance.now() + SWEEP_MS;
     // However many workers there are, one of them is enough.
     await run(this.#commands, SWEEP, this.#keys, [SWEEP_MS / 2, MOST_AT_ONCE]);
@@ -60,7 +52,7 @@ export class Taker {
       return (answer as [key: string, entries: Entry[]][] | null)?.[0]?.[1] ?? [];
     } catch (error) {
       if (!(error as Error).message.startsWith('NOGROUP')) throw unavailable(error);
-      await this.create(); // somebody has emptied this Redis
+      this.#sweepAt = 0; // the next one makes it again
       return [];
     }
   }

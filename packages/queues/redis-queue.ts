@@ -63,7 +63,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<Queue>
   const reader = connectRedis(url, { name: 'queue-reader', onProblem });
   const queue = new RedisQueue({ commands, reader, keys, capacity, onProblem });
   try {
-    await queue.taker.create();
+    await queue.taker.sweep();
     const policy = (await evictionOf(commands)) ?? 'noeviction';
     if (policy !== 'noeviction') onProblem(new Error(`maxmemory-policy ${policy} may throw jobs away: set noeviction`));
     return queue;

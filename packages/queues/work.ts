@@ -27,6 +27,7 @@ export interface WorkOptions {
   backoff?: BackoffOptions;
   /** How long handlers may go on after `signal`. Default: 5 s, less than an orchestrator waits before it kills. */
   graceMs?: number;
+  /** Must not throw, as `onProblem`. */
   onSettled?: (report: JobReport) => void;
   /** Gets what belongs to no job: a broker that does not answer. */
   onProblem?: (problem: Error) => void;
@@ -46,6 +47,8 @@ export interface JobReport {
   readonly ageMs: number;
 }
 
+/** Characters of a reason: it is for people, and brokers keep little beside a job. */
+const MAX_REASON = 500;
 /** While the broker does not answer, it is asked again about so often. */
 const RETRY_MS = 500;
 /** At the end, for the broker to hear what became of the last jobs: else they come back when their leases are over. */
@@ -68,7 +71,7 @@ export async function work(
     const { job } = delivery;
     const done = () => hands.end(attempt, { delivery, as: 'done' });
     const failed = (error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = (error instanceof Error ? error.message : String(error)).slice(0, MAX_REASON);
       if (delivery.attempt >= maxAttempts) hands.end(attempt, { delivery, as: 'dead', reason });
       else hands.end(attempt, { delivery, as: 'retry', delayMs: backoffMs(delivery.attempt, backoff), reason });
     };
@@ -115,7 +118,7 @@ export async function work(
 
   // #region drain
   const late = (await coming).map((delivery) => hands.hold(delivery));
-  giveBack(hands, late);
+  giveBack(hands, late); // taken in the moment of the abort
   const outOfTime = setTimeout(() => giveBack(hands, hands.working()), graceMs);
   const farewell = setTimeout(() => hands[Symbol.dispose](), graceMs + FAREWELL_MS);
   while (hands.size > 0) await hands.changed();

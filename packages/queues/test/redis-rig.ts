@@ -1,11 +1,12 @@
 /** What the tests of the Redis queue share: a Redis behind a proxy that can cut the line, and clients on both sides of it. */
 import { randomUUID } from 'node:crypto';
-import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
+import { type FaultProxy, startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { startRedis } from '@patterns/services/start-redis';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
+import type { Queue } from '../queue.ts';
 import { openRedisQueue } from '../redis-queue.ts';
 import type { QueueRig } from './guarantees.ts';
 
@@ -13,6 +14,10 @@ export interface RedisRig extends QueueRig {
   readonly url: string;
   readonly redis: Redis;
   readonly prefix: string;
+  /** The line of the clients that `open` gives. */
+  readonly proxy: FaultProxy;
+  /** A client on a line of its own, which nobody cuts. The caller disposes it. */
+  openDirect(): Promise<Queue>;
   /** Of the queue that `open` gives. */
   key(part: 'jobs' | 'delayed' | 'dead'): string;
 }
@@ -35,6 +40,8 @@ export async function startRedisRig({ own = false } = {}): Promise<RedisRig> {
     prefix,
     queueName,
     key,
+    proxy,
+    openDirect: () => openRedisQueue({ url: server.url, prefix, name: queueName }),
     open: async (options = {}) =>
       stack.use(await openRedisQueue({ url: proxy.url, prefix, name: queueName, ...options })),
     enqueueRaw: (text) => redis.xadd(key('jobs'), '*', 'job', text),

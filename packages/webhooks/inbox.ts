@@ -66,9 +66,10 @@ export function startWorker({ concurrency = 4, pollMs = 500, ...options }: Worke
   const work = async () => {
     while (!isStopping) {
       const { promise } = woken; // before the look: what comes in during it must not be slept through
-      const found = await workOnOne(options).catch((error) =>
-        options.log.warn('the inbox cannot be worked on', { error }),
-      );
+      const found = await workOnOne(options).catch((error) => {
+        options.log.warn('the inbox cannot be worked on', { error });
+        return false;
+      });
       if (!found && !isStopping) await promise;
     }
   };

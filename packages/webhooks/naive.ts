@@ -10,6 +10,7 @@
  *  - nobody ever asks what has not come.
  */
 
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { envInteger, envPort } from '@patterns/kit/env';
@@ -92,10 +93,9 @@ export interface NaiveProviderOptions {
 export function startNaiveProvider(options: NaiveProviderOptions): Promise<Listening> {
   const { consumerUrl, port, timeoutMs = 15_000, timeFactor = 1 } = options;
   const payments = new Map<string, PaymentEvent['data']>();
-  let count = 0;
 
   async function announce(event: PaymentEvent): Promise<void> {
-    for (const minutes of [1, 5, 30, 0]) {
+    for (const minutes of [1, 5, 30]) {
       try {
         const response = await fetch(consumerUrl + WEBHOOKS, {
           method: 'POST',
@@ -107,12 +107,18 @@ export function startNaiveProvider(options: NaiveProviderOptions): Promise<Liste
       } catch {
         // Nobody was there, or too slow.
       }
+      console.log(`${event.data.payment}: could not be delivered; again in ${minutes} min`);
       await delay(minutes * 60_000 * timeFactor);
     }
   }
   function change(data: PaymentEvent['data']): PaymentEvent['data'] {
     payments.set(data.payment, data);
-    const event = { id: `evt_${++count}`, type: `payment.${data.status}` as const, at: new Date().toISOString(), data };
+    const event = {
+      id: `evt_${randomUUID()}`,
+      type: `payment.${data.status}` as const,
+      at: new Date().toISOString(),
+      data,
+    };
     void announce(event);
     return data;
   }
@@ -121,7 +127,7 @@ export function startNaiveProvider(options: NaiveProviderOptions): Promise<Liste
   app.post(PAYMENTS, express.json(), (req, res) => {
     res
       .status(201)
-      .json(change({ payment: `pay_${count + 1}`, version: 1, amount: req.body.amount, status: 'succeeded' }));
+      .json(change({ payment: `pay_${randomUUID()}`, version: 1, amount: req.body.amount, status: 'succeeded' }));
   });
   app.post(`${PAYMENTS}/:id/refund`, (req, res) => {
     const paid = payments.get(req.params.id)!;

@@ -1,3 +1,5 @@
+import { createLog } from '@patterns/kit/log';
+import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
@@ -96,6 +98,27 @@ requirePostgres()('the inbox', () => {
     const { rows } = await pool.query('select event from shop.ledger group by event having count(*) = 1');
     expect(rows.length).toBe(200);
     expect(await booked()).toBe(200);
+  });
+
+  test('a database that is away is asked now and then, and not in a hot loop', async () => {
+    await using database = await openShopDatabase();
+    await using line = await startFaultProxy(database.url);
+    line.refuse();
+    const log = createLog('test');
+    for (const transport of log.transports) transport.silent = true;
+    let failures = 0;
+    log.on('data', () => failures++);
+    const own = openPool({ url: line.url, size: 1, statementMs: 5_000 });
+    const worker = startWorker({ pool: own, log, concurrency: 1, pollMs: 3_600_000 });
+    await until('it has failed', () => failures > 0);
+    for (let i = 0; i < 100; i++) await database.pool.query('select'); // long enough for many more
+    expect(failures).toBe(1);
+    line.accept();
+    await enqueue(database.pool, paymentEvent(), 'delivered');
+    worker.wake();
+    await shopView(database.pool).settled();
+    await worker[Symbol.asyncDispose]();
+    await own.end();
   });
 
   test('stopping finishes what was begun, and begins nothing more', async () => {

@@ -33,6 +33,8 @@ export interface Stage {
   readonly chosen: Readonly<Record<string, string>>;
   /** Keeps a server, proxy or connection until the half is over, and releases it then, the last one first. */
   readonly use: <T extends AsyncDisposable>(resource: T) => T;
+  /** Keeps what both halves share until the demo is over. */
+  readonly keep: <T extends AsyncDisposable>(resource: T) => T;
 }
 
 /** The flags of every demo. */
@@ -61,17 +63,21 @@ export async function runDemo(demo: Demo): Promise<void> {
     const { flags, chosen } = readDemoFlags(demo.choices);
     if (flags.help) return console.log(`usage: node demo.ts [--naive | --sound] [--keep]\n${flagsHelp(demo.choices)}`);
     const story = new Story(demo.actors);
+    const kept = stack.use(new AsyncDisposableStack()); // before the halves, so released after them
+    const keep: Stage['keep'] = (resource) => kept.use(resource);
     const halves = (['naive', 'sound'] as const).filter((half) => flags[half] || (!flags.naive && !flags.sound));
     for (const half of halves) {
       const resources = stack.use(new AsyncDisposableStack());
       story.part(half, demo[half].about);
-      await demo[half].run({ story, signal, chosen, use: (resource) => resources.use(resource) });
+      const use: Stage['use'] = (resource) => resources.use(resource);
+      await demo[half].run({ story, signal, chosen, use, keep });
       if (half === halves.at(-1)) {
         if (!story.close()) process.exitCode = 1;
         if (flags.keep) await stayUp(signal);
       }
       await resources.disposeAsync();
     }
+    await kept.disposeAsync();
   });
 }
 

@@ -10,7 +10,7 @@ import { redisKeyspace } from '@patterns/services/keyspace';
 import { findPostgres } from '@patterns/services/postgres';
 import { findRabbitmq } from '@patterns/services/rabbitmq';
 import { findRedis } from '@patterns/services/redis';
-import { type Broker, openQueue } from './brokers.ts';
+import { openQueue } from './brokers.ts';
 import { NOTIFICATIONS, SUBMISSIONS } from './protocol.ts';
 import type { Queue } from './queue.ts';
 
@@ -28,6 +28,7 @@ export function chosenBroker(): string {
 
 export interface FindOptions {
   signal: AbortSignal;
+  env?: Readonly<Record<string, string | undefined>>;
   /** Told of each, in a line. */
   say?: (name: string, about: string) => void;
 }
@@ -36,26 +37,26 @@ export interface FindOptions {
 export async function findBackends(
   broker: string,
   stack: AsyncDisposableStack,
-  { signal, say = () => {} }: FindOptions,
+  { signal, env = process.env, say = () => {} }: FindOptions,
 ): Promise<Backends> {
   const found: Record<string, string> = {};
-  if (!process.env.DATABASE_URL) {
+  if (!env.DATABASE_URL) {
     const postgres = stack.use(await findPostgres({ signal }));
     say('PostgreSQL', postgres.about);
     found.DATABASE_URL = stack.use(await createDatabase(postgres.url, 'queues')).url;
   }
-  if (broker === 'redis' && !process.env.REDIS_URL) {
+  if (broker === 'redis' && !env.REDIS_URL) {
     const redis = stack.use(await findRedis({ signal }));
     say('Redis', redis.about);
     found.REDIS_URL = redis.url;
     found.REDIS_PREFIX = stack.use(redisKeyspace(redis.url, 'queues')).prefix;
   }
-  if (broker === 'rabbitmq' && !process.env.AMQP_URL) {
+  if (broker === 'rabbitmq' && !env.AMQP_URL) {
     const rabbitmq = stack.use(await findRabbitmq({ signal }));
     say('RabbitMQ', rabbitmq.about);
     found.AMQP_URL = rabbitmq.url;
   }
-  if (broker === 'sqs' && !process.env.SQS_ENDPOINT) {
+  if (broker === 'sqs' && !env.SQS_ENDPOINT && !env.AWS_REGION) {
     const emulator = stack.use(startProcess(new URL('sqs-emulator.ts', import.meta.url), { signal }));
     found.SQS_ENDPOINT = await emulator.url();
     say('SQS', `started fauxqs, an emulator, on ${found.SQS_ENDPOINT}, gone when this ends`);
@@ -63,11 +64,11 @@ export async function findBackends(
   return found;
 }
 
-/** Opens the queue of each kind of work. They are closed with the stack. */
+/** Opens the queue of each kind of work; QUEUE_PREFIX tells apart those who share a broker. They are closed with the stack. */
 export async function openQueues(broker: string, stack: AsyncDisposableStack, env: NodeJS.ProcessEnv = process.env) {
   const capacity = envInteger('QUEUE_CAPACITY', 100_000, { min: 1 });
   const onProblem = ({ message }: Error) => console.error(`${broker}: ${message}`);
   const open = async (name: string): Promise<Queue> =>
-    stack.use(await openQueue(broker as Broker, { name, capacity, onProblem }, env));
+    stack.use(await openQueue(broker, { name: `${env.QUEUE_PREFIX ?? ''}${name}`, capacity, onProblem }, env));
   return { notifications: await open(NOTIFICATIONS), submissions: await open(SUBMISSIONS) };
 }

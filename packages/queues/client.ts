@@ -14,6 +14,7 @@ import {
   parsePaymentStatus,
   SUBMISSIONS_PATH,
 } from './protocol.ts';
+import { parseSubmissionStatus, type Submission, type SubmissionStatus } from './submission.ts';
 
 export class ClientError extends Error {
   override readonly name = 'ClientError';
@@ -51,24 +52,30 @@ export async function untilNotified(
 }
 
 /** Hands in code. @returns where its verdict will be. @throws {ClientError} */
-export async function submit(url: string, submission: { language: string; code: string }, options: CallOptions = {}) {
+export async function submit(
+  url: string,
+  submission: Pick<Submission, 'language' | 'code'>,
+  options: CallOptions = {},
+) {
   const { location } = await post(new URL(SUBMISSIONS_PATH, url), submission, options);
   if (!location) throw new ClientError('malformed', 'the server did not say where the verdict will be');
   return new URL(location, url).href;
 }
 
-/** Each state of a submission until the last one, as the server streams them. */
+/** Each state of a submission until it is done, as the server streams them. */
 export async function* follow(
   location: string,
   { signal }: { signal?: AbortSignal } = {},
-): AsyncGenerator<Record<string, unknown>> {
+): AsyncGenerator<SubmissionStatus> {
   const response = await fetch(location, { headers: { Accept: 'text/event-stream' }, ...(signal ? { signal } : {}) });
   if (!response.ok || !response.body) throw await refused(response);
   let text = '';
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
     const lines = (text + chunk).split('\n');
     text = lines.pop()!;
-    for (const line of lines) if (line.startsWith('data: ')) yield JSON.parse(line.slice('data: '.length));
+    for (const line of lines) {
+      if (line.startsWith('data: ')) yield parseSubmissionStatus(JSON.parse(line.slice('data: '.length)));
+    }
   }
 }
 
@@ -95,7 +102,7 @@ async function refused(response: Response): Promise<ClientError> {
   return new ClientError('refused', `${response.status}${detail}`);
 }
 
-const EXAMPLE = `const fibonacci = (n) => (n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2));\nconsole.log(fibonacci(20));`;
+const EXAMPLE = 'const fibonacci = (n) => (n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2)); print(fibonacci(20));';
 
 if (import.meta.main) {
   await main(async (_stack, signal) => {
@@ -106,7 +113,9 @@ if (import.meta.main) {
     console.log(`paid ${payment.id}; the message is on its way`);
     const location = await submit(url, { language: 'javascript', code: EXAMPLE }, { signal, onFull });
     console.log(`submitted ${location}`);
-    for await (const state of follow(location, { signal })) console.log(JSON.stringify(state));
+    for await (const { state, verdict } of follow(location, { signal })) {
+      console.log(verdict ? `${verdict.outcome}: ${verdict.output.trim() || (verdict.error ?? '')}` : state);
+    }
     const { notified } = await untilNotified(url, payment.id, { signal });
     console.log(`told by a message at ${notified}`);
   });

@@ -10,14 +10,16 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
-import { envInteger, envPort } from '@patterns/kit/env';
+import { envPort } from '@patterns/kit/env';
 import { listen } from '@patterns/kit/listen';
 import { main } from '@patterns/kit/main';
 import express from 'express';
 import type pg from 'pg';
 import { chosenBroker, findBackends, openQueues } from './backends.ts';
 import { openDatabase } from './database.ts';
+import { type Gateway, gatewayFromEnv } from './gateway.ts';
 import { newJob } from './job.ts';
+import { messageOf } from './notifications.ts';
 import { type Notification, PAYMENTS_PATH } from './protocol.ts';
 import type { Queue } from './queue.ts';
 
@@ -35,24 +37,17 @@ export async function startNaiveServer({ pool, queue, port }: { pool: pg.Pool; q
   return listen(createServer(app), { port });
 }
 
-export async function naiveWorker({
-  pool,
-  queue,
-  send,
-}: {
-  pool: pg.Pool;
-  queue: Queue;
-  send: (to: Notification) => Promise<void>;
-}) {
+export async function naiveWorker({ pool, queue, gateway }: { pool: pg.Pool; queue: Queue; gateway: Gateway }) {
   for (;;) {
     const [delivery] = await queue.take({ limit: 1, leaseMs: 30_000 });
     if (!delivery) continue;
     await queue.settle([{ delivery, as: 'done' }]); // acknowledged, so that it does not come twice
     const { payment, phone, amount } = delivery.job.data as Notification;
-    for (let isSent = false; !isSent; ) {
+    for (;;) {
+      console.log(`sending to ${phone}`);
       try {
-        await send({ payment, phone, amount });
-        isSent = true;
+        await gateway(phone);
+        break;
       } catch {
         // Whatever it was, try again.
       }
@@ -60,7 +55,23 @@ export async function naiveWorker({
     await pool.query('insert into shop.messages (payment, phone, text) values ($1, $2, $3)', [
       payment,
       phone,
-      `You paid ${amount / 100}.`,
+      messageOf(amount),
     ]);
+    console.log(`sent to ${phone}`);
   }
+}
+
+if (import.meta.main) {
+  await main(async (stack, signal) => {
+    const [broker, isWorker] = [chosenBroker(), process.argv.includes('work')];
+    const found = isWorker ? {} : await findBackends(broker, stack, { signal });
+    const env = { ...process.env, ...found };
+    const pool = stack.adopt(await openDatabase(env.DATABASE_URL!), (pool) => pool.end());
+    const { notifications: queue } = await openQueues(broker, stack, env);
+    if (isWorker) return await naiveWorker({ pool, queue, gateway: gatewayFromEnv() });
+    const server = stack.use(await startNaiveServer({ pool, queue, port: envPort() }));
+    const variables = Object.entries(found).map(([name, value]) => `${name}='${value}' `);
+    console.log(`listening on ${server.url}`);
+    console.log(`in another terminal: ${variables.join('')}pnpm -C packages/queues naive work --broker ${broker}`);
+  });
 }

@@ -14,7 +14,8 @@ import { continueTrace } from '@patterns/kit/trace';
 import express from 'express';
 import { chosenBroker, openQueues } from './backends.ts';
 import { openDatabase } from './database.ts';
-// TEMP import { judge } from './judge.ts';
+import { gatewayFromEnv } from './gateway.ts';
+import { judge } from './judge.ts';
 import { createWorkerMetrics } from './metrics.ts';
 import { notifier } from './notifications.ts';
 import { type Handler, type JobReport, work } from './work.ts';
@@ -57,11 +58,7 @@ if (import.meta.main) {
       },
     };
     // #region work
-    const notify = notifier({
-      pool,
-      gatewayMs: envInteger('GATEWAY_MS', 200),
-      unreachable: process.env.GATEWAY_UNREACHABLE ?? '',
-    });
+    const notify = notifier({ pool, gateway: gatewayFromEnv() });
     const working = Promise.all([
       work(
         notifications,
@@ -69,7 +66,11 @@ if (import.meta.main) {
         { ...options, concurrency: envInteger('NOTIFY_AT_ONCE', 10) },
       ),
       // Judging is computing: more at a time than there are cores would only make each of them slower.
-      // TEMP work(submissions, { judge: logTaken(log, judge({ pool })) }, { ...options, concurrency: envInteger('JUDGE_AT_ONCE', 2) }),
+      work(
+        submissions,
+        { judge: logTaken(log, judge({ pool, maxAttempts: options.maxAttempts })) },
+        { ...options, concurrency: envInteger('JUDGE_AT_ONCE', 2) },
+      ),
     ]);
     // #endregion
     stack.defer(() => working.then(() => {})); // released in reverse order: the work first, then its queues and the pool

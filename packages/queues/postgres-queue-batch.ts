@@ -44,6 +44,7 @@ export class Batch {
   readonly #dead: Verdict[] = [];
   #unsettled = 0;
   #hasKeys = false;
+  #isCommitting = false;
   isOver = false;
 
   /** `client` is the batch's until it is over. `onOver` is called once, whoever ended it. */
@@ -56,9 +57,8 @@ export class Batch {
   // #region take
   async take(limit: number, leaseMs: number): Promise<Row[]> {
     const values = [this.#queue, limit, timeout(leaseMs)];
-    // Both at once: the second leaves as soon as the first is answered.
-    const began = this.#client.query('begin');
-    const [{ rows }] = await Promise.all([this.#client.query<Row>({ name: 'take', text: TAKE, values }), began]);
+    await this.#client.query('begin');
+    const { rows } = await this.#client.query<Row>({ name: 'take', text: TAKE, values });
     this.#unsettled = rows.length;
     this.#hasKeys = rows.some(({ key }) => key !== null);
     if (rows.length === 0) await this.commit();
@@ -76,6 +76,7 @@ export class Batch {
 
   // #region commit
   async commit(): Promise<void> {
+    this.#isCommitting = true;
     const [client, queue, back, dead] = [this.#client, this.#queue, this.#back, this.#dead];
     const column = <K extends keyof Row>(of: Verdict[], name: K) => of.map((verdict) => receiptOf(verdict).row[name]);
     if (back.length > 0) {
@@ -98,7 +99,7 @@ export class Batch {
 
   /** A word on the connection is one for all jobs of the batch. */
   async extend(leaseMs: number): Promise<void> {
-    if (!this.isOver) await this.#client.query(EXTEND, [timeout(leaseMs)]).catch(this.#lose);
+    if (!this.isOver && !this.#isCommitting) await this.#client.query(EXTEND, [timeout(leaseMs)]).catch(this.#lose);
   }
 
   /** Closes the connection, and PostgreSQL rolls back what was not committed. */

@@ -47,6 +47,7 @@ export async function startWorker({
   // Unbounded, since we ask for no more than `threads` at a time. One that was stopped needs some milliseconds to notice.
   const pool = opened.use(openPool({ threads, maxQueue: Number.POSITIVE_INFINITY, log }));
   const jobs = new Map<string, AbortController>();
+  const leaving = new AbortController(); // what is not finished by then is given back
   let isStopping = false;
 
   // What may have changed rings the bell: a new job, a cancelled one, a lost connection, the clock.
@@ -74,11 +75,12 @@ export async function startWorker({
       if (!isOurs) stop.abort('cancelled, or leased by another worker');
     };
     const heartbeat = setInterval(() => void beat(), leaseMs / 3);
-    const outcome = await pool.run(job, stop.signal).then(
+    const signal = AbortSignal.any([stop.signal, leaving.signal]);
+    const outcome = await pool.run(job, signal).then(
       (report) => ({ report }),
       (error: Error) => ({ error }),
     );
-    await settle(job, outcome, stop.signal).catch((error) => log.error('the job is left to its lease', { error }));
+    await settle(job, outcome, signal).catch((error) => log.error('the job is left to its lease', { error }));
     clearInterval(heartbeat);
     jobs.delete(job.id);
   }
@@ -91,7 +93,7 @@ export async function startWorker({
       log.error('a report failed', { error: outcome.error, job: job.id, traceId: currentTrace().traceId });
       await fail(db, job, outcome.error.message);
     } else {
-      if (isStopping) await giveBack(db, job);
+      if (leaving.signal.aborted) await giveBack(db, job);
       tell(job, `stopped: ${reason}`);
     }
   }
@@ -119,18 +121,14 @@ export async function startWorker({
   opened.use(listenTo({ url: databaseUrl, channels, onListening: ring, log }));
   const poll = setInterval(ring, pollMs);
   const working = Array.from({ length: threads }, work);
-  // #region drain
   opened.defer(async () => {
     isStopping = true;
     clearInterval(poll);
     ring();
-    const force = setTimeout(() => {
-      for (const stop of jobs.values()) stop.abort('the worker is stopping');
-    }, graceMs);
+    const force = setTimeout(() => leaving.abort('the worker is stopping'), graceMs);
     await Promise.all(working);
     clearTimeout(force);
   });
-  // #endregion
   const running = opened.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -36,7 +36,7 @@ export interface QueueRig extends AsyncDisposable {
 }
 
 /** Leases, delays and restarts take seconds; a clause that is not kept is waited for in vain. */
-const CLAUSE_TIMEOUT_MS = 60_000;
+const CLAUSE_TIMEOUT_MS = 120_000;
 
 /** Declares the suite; call it at the top of a test file. */
 export function guaranteesOf({ name, guarantees, start }: QueueHarness): void {

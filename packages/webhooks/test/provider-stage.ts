@@ -34,7 +34,7 @@ type Answer = number | ((response: ServerResponse, request: IncomingMessage, ind
 export async function openReceiver(...answers: Answer[]): Promise<Receiver> {
   const webhooks = new EventQueue<Delivered>();
   let index = 0;
-  const server = createServer(async (request, response) => {
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
     const body = await buffer(request).catch(() => undefined);
     if (!body) return; // cut off
     const answer = answers[Math.min(index, answers.length - 1)] ?? 204;
@@ -42,7 +42,8 @@ export async function openReceiver(...answers: Answer[]): Promise<Receiver> {
     webhooks.push({ headers: request.headers, body });
     if (typeof answer === 'number') response.writeHead(answer).end();
     else answer(response, request, index - 1);
-  });
+  };
+  const server = createServer((request, response) => void receive(request, response));
   const listening: Listening = await listen(server, { graceMs: 0 });
   return {
     url: `${listening.url}/hooks`,

@@ -140,7 +140,9 @@ if (import.meta.main) {
     const pool = stack.adopt(openPool({ url, size: concurrency, statementMs: EFFECT_STATEMENT_MS }), (each) =>
       each.end(),
     );
-    stack.use(startWorker({ pool, log: createLog('shop-worker'), concurrency }));
+    const bookingMs = envInteger('BOOKING_MS', 0);
+    const effect: WorkerOptions['effect'] = (client, event) => bookEvent(client, event, bookingMs);
+    stack.use(startWorker({ pool, log: createLog('shop-worker'), concurrency, effect }));
     console.log('working on the inbox');
   });
 }

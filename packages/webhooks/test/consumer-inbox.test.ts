@@ -8,9 +8,8 @@ import { expect, test } from 'vitest';
 import { enqueue, startWorker } from '../inbox.ts';
 import { bookEvent } from '../orders.ts';
 import { openPool } from '../shop-database.ts';
-import { newSecret } from '../signature.ts';
 import { KEPT_DAYS, sweep } from '../upkeep.ts';
-import { openShopDatabase, openTestShop, paymentEvent, quiet, send, shopView } from './shop.ts';
+import { openShopDatabase, openTestShop, paymentEvent, quiet, shopView } from './shop.ts';
 
 requirePostgres()('the inbox', () => {
   test('a failed effect is undone as a whole, releases its claim, and is done when it can be', async () => {
@@ -58,21 +57,22 @@ requirePostgres()('the inbox', () => {
 
   test('killed with -9 between claim and effect: another process does it, once', { timeout: 60_000 }, async () => {
     await using database = await openShopDatabase();
-    const secret = newSecret();
-    const env = { DATABASE_URL: database.url, WEBHOOK_SECRET: secret, LOG_LEVEL: 'error' };
-    await using consumer = startProcess(new URL('../consumer.ts', import.meta.url), {
-      env: { ...env, BOOKING_MS: '4000' },
-    });
-    const event = paymentEvent();
     const { booked, settled, pool } = shopView(database.pool);
-    expect((await send(await consumer.url(30_000), secret, event)).status).toBe(200);
+    const event = paymentEvent();
+    await enqueue(pool, event, 'delivered');
+    const env = { DATABASE_URL: database.url, BOOKING_MS: '4000', LOG_LEVEL: 'error' };
+    await using killed = startProcess(new URL('../inbox.ts', import.meta.url), { env });
     const working = `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`;
-    await until('it has claimed the event', async () => ((await pool.query(working)).rowCount ?? 0) > 0);
-    await consumer.kill('SIGKILL');
+    const isWorking = async () => ((await pool.query(working)).rowCount ?? 0) > 0;
+    await until('it has claimed the event', isWorking, { withinMs: 30_000 });
+    await killed.kill('SIGKILL');
     expect(await booked()).toBe(0);
 
-    await using _worker = startProcess(new URL('../inbox.ts', import.meta.url), { env });
+    const own = openPool({ url: database.url, size: 4, statementMs: 5_000 });
+    const worker = startWorker({ pool: own, log: quiet, pollMs: 20 });
     await settled();
+    await worker[Symbol.asyncDispose]();
+    await own.end();
     expect(await booked(event.id)).toBe(1);
   });
 

@@ -22,7 +22,6 @@ export class Hands implements Disposable {
   readonly #options: HandsOptions;
   readonly #held = new Map<Delivery, Attempt>();
   #ended: Attempt[] = [];
-  #isFlushing = false;
   #retry: NodeJS.Timeout | undefined;
   readonly #heartbeat: NodeJS.Timeout;
   #changed: PromiseWithResolvers<void> | undefined;
@@ -55,14 +54,10 @@ export class Hands implements Disposable {
   end(attempt: Attempt, outcome: Outcome): void {
     if (attempt.outcome || !this.#held.has(attempt.delivery)) return;
     attempt.outcome = outcome;
-    this.#ended.push(attempt);
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
-    setImmediate(() => void this.#settle());
+    if (this.#ended.push(attempt) === 1) setImmediate(() => void this.#settle());
   }
 
   async #settle(): Promise<void> {
-    this.#isFlushing = false;
     const ended = this.#ended.filter(({ delivery }) => this.#held.has(delivery)); // while it waited, it may have been lost
     this.#ended = [];
     if (ended.length === 0) return;

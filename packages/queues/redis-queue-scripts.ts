@@ -78,6 +78,19 @@ export const SWEEP = `${PRELUDE}
   end
 `;
 
+/**
+ * ARGV: who takes, and how many. @returns what is there, each as one text, "<id> <tried> <job>": an entry of a Stream is three arrays and
+ * three texts, which take a client longer to read than all the rest of its work on it.
+ */
+export const TAKE = `
+  local answer = redis.call('XREADGROUP', 'GROUP', 'workers', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', KEYS[1], '>')
+  local texts = {}
+  for i, entry in ipairs(answer and answer[1][2] or {}) do
+    texts[i] = entry[1] .. ' ' .. (entry[2][4] or '0') .. ' ' .. (entry[2][2] or '')
+  end
+  return texts
+`;
+
 /** ARGV: ids of entries. @returns those that were not in hand any more. */
 export const DONE = `
   if redis.call('XACK', KEYS[1], 'workers', unpack(ARGV)) == #ARGV then

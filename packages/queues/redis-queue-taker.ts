@@ -7,9 +7,14 @@
 import type { Redis } from 'ioredis';
 import type { TakeOptions } from './queue.ts';
 import { unavailable } from './redis-queue-connection.ts';
-import { MOST_AT_ONCE, run, SWEEP } from './redis-queue-scripts.ts';
+import { MOST_AT_ONCE, run, SWEEP, TAKE } from './redis-queue-scripts.ts';
 
-export type Entry = [id: string, fields: string[]];
+export interface Entry {
+  id: string;
+  text: string;
+  /** Attempts before this one. */
+  tried: number;
+}
 
 /** How late at most something comes whose delay or lease is over. Also how soon an abort is seen. */
 const SWEEP_MS = 200;
@@ -20,6 +25,7 @@ export class Taker {
   readonly #reader: Redis;
   readonly #keys: string[];
   #sweepAt = 0;
+  #hasBacklog = false;
 
   constructor(commands: Redis, reader: Redis, keys: string[]) {
     this.#commands = commands;
@@ -33,7 +39,10 @@ export class Taker {
     for (;;) {
       if (performance.now() >= this.#sweepAt) await this.sweep();
       const leftMs = Math.ceil(until - performance.now());
-      const entries = await this.#read(holder, limit, Math.max(1, Math.min(leftMs, SWEEP_MS)));
+      const entries = this.#hasBacklog
+        ? await this.#read(holder, limit)
+        : await this.#waitFor(holder, limit, Math.max(1, Math.min(leftMs, SWEEP_MS)));
+      this.#hasBacklog = entries.length === limit;
       if (entries.length > 0 || signal?.aborted || performance.now() >= until) return entries;
     }
   }
@@ -45,11 +54,23 @@ export class Taker {
     await run(this.#commands, SWEEP, this.#keys, [SWEEP_MS / 2, MOST_AT_ONCE]);
   }
 
-  async #read(holder: string, limit: number, blockMs: number): Promise<Entry[]> {
+  async #read(holder: string, limit: number): Promise<Entry[]> {
+    const texts = (await run(this.#commands, TAKE, this.#keys, [holder, limit])) as string[];
+    return texts.map((text) => {
+      const [afterId, afterTried] = [text.indexOf(' '), text.indexOf(' ', text.indexOf(' ') + 1)];
+      return {
+        id: text.slice(0, afterId),
+        tried: Number(text.slice(afterId, afterTried)),
+        text: text.slice(afterTried + 1),
+      };
+    });
+  }
+
+  async #waitFor(holder: string, limit: number, blockMs: number): Promise<Entry[]> {
     const options = ['COUNT', limit, 'BLOCK', blockMs, 'STREAMS', this.#keys[0]!, '>'] as const;
     try {
-      const answer = await this.#reader.xreadgroup('GROUP', 'workers', holder, ...options);
-      return (answer as [key: string, entries: Entry[]][] | null)?.[0]?.[1] ?? [];
+      const answer = (await this.#reader.xreadgroup('GROUP', 'workers', holder, ...options)) as Answer | null;
+      return (answer?.[0]?.[1] ?? []).map(([id, [, text = '', , tried = '0']]) => ({ id, text, tried: Number(tried) }));
     } catch (error) {
       if (!(error as Error).message.startsWith('NOGROUP')) throw unavailable(error);
       this.#sweepAt = 0; // the next one makes it again
@@ -57,3 +78,5 @@ export class Taker {
     }
   }
 }
+
+type Answer = [key: string, entries: [id: string, fields: string[]][]][];

@@ -105,9 +105,9 @@ class RedisQueue implements Queue {
 
   async #decode(entries: readonly Entry[]): Promise<Delivery[]> {
     const deliveries: Delivery[] = [];
-    for (const [id, [, text = '', , tried = '0']] of entries) {
+    for (const { id, text, tried } of entries) {
       try {
-        deliveries.push({ job: decodeJob(text), attempt: Number(tried) + 1, receipt: id });
+        deliveries.push({ job: decodeJob(text), attempt: tried + 1, receipt: id });
       } catch (error) {
         const { commands, keys, onProblem } = this.#parts;
         onProblem(error as Error);

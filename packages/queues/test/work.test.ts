@@ -6,9 +6,9 @@ import { requireRedis } from '@patterns/services/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobContext } from '../attempt.ts';
 import { newJob } from '../job.ts';
-import type { Outcome, Queue } from '../queue.ts';
+import type { Outcome } from '../queue.ts';
 import { startRedisRig } from './redis-rig.ts';
-import { jobs, startWorker } from './worker-rig.ts';
+import { jobs, settlingBy, startWorker } from './worker-rig.ts';
 
 /** Resolves when the signal aborts, with the message of its reason. */
 const aborted = (signal: AbortSignal) =>
@@ -56,10 +56,9 @@ requireRedis()('on Redis', () =>
         const [delivery] = await queue.take({ limit: 1, leaseMs: 100 }); // and nothing more is heard of it
         expect(delivery?.attempt).toBe(n);
       }
-      let calls = 0;
-      await using worker = startWorker(queue, () => void calls++, { maxAttempts: 2 });
+      await using worker = startWorker(queue, () => {}, { maxAttempts: 2 });
       expect(await worker.reports.next()).toMatchObject({ as: 'dead', attempt: 3, reason: /gone before it was done/ });
-      expect(calls).toBe(0);
+      expect(worker.begun.items).toEqual([]);
     });
 
     test('fails a job of a kind that it does not know, for others may know it', async () => {
@@ -76,20 +75,15 @@ requireRedis()('on Redis', () =>
 
     test('keeps a job that takes longer than its lease', async () => {
       await using rig = await startRedisRig();
-      const leaseMs = 900;
-      const handed: string[] = [];
-      const slowly = (name: string) => async () => {
-        handed.push(name);
-        await pause(2.5 * leaseMs);
-      };
-      await using one = startWorker(await rig.open(), slowly('one'), { leaseMs });
+      const leaseMs = 2_000; // so that a machine that is busy for half a second breaks nothing
+      const slowly = () => pause(1.7 * leaseMs);
+      await using one = startWorker(await rig.open(), slowly, { leaseMs });
       const [job] = jobs(1);
       await (await rig.open()).enqueue([job!]);
-      await until('a handler at work', () => handed.length > 0);
-      await using other = startWorker(await rig.open(), slowly('other'), { leaseMs });
+      await one.begun.next();
+      await using other = startWorker(await rig.open(), slowly, { leaseMs });
       expect(await one.reports.next()).toMatchObject({ as: 'done', attempt: 1 });
-      expect(handed).toEqual(['one']);
-      expect(other.reports.items).toEqual([]);
+      expect(other.begun.items).toEqual([]);
     });
 
     test('that lost its lease is told so, and its word counts no more', async () => {
@@ -106,7 +100,7 @@ requireRedis()('on Redis', () =>
       );
       await using direct = await rig.openDirect();
       await direct.enqueue(jobs(1));
-      await until('a job in hand', async () => (await direct.depth()).leased === 1);
+      await cut.begun.next();
       rig.proxy.stall(); // it lives, and nobody hears it
       await using other = startWorker(direct, () => {}, { leaseMs });
       expect(await other.reports.next()).toMatchObject({ as: 'done', attempt: 2 });
@@ -119,23 +113,26 @@ requireRedis()('on Redis', () =>
 
     test('says again what the broker did not hear', async () => {
       await using rig = await startRedisRig();
+      const queue = await rig.open();
+      const unheard = new EventQueue<Error>();
       const finish = Promise.withResolvers<void>();
-      let calls = 0;
-      await using worker = startWorker(await rig.open(), () => {
-        calls++;
-        return finish.promise;
-      });
+      const settle = (outcomes: readonly Outcome[]) =>
+        queue.settle(outcomes).catch((error: Error) => {
+          unheard.push(error);
+          throw error;
+        });
+      await using worker = startWorker(settlingBy(queue, settle), () => finish.promise);
       await using direct = await rig.openDirect();
       await direct.enqueue(jobs(1));
-      await until('a job at work', () => calls === 1);
+      await worker.begun.next();
       await rig.whileCut(async () => {
         finish.resolve();
-        await worker.problems.next();
+        expect(await unheard.next()).toMatchObject({ code: 'unavailable' });
         expect(await direct.depth()).toMatchObject({ leased: 1 });
       });
       expect(await worker.reports.next()).toMatchObject({ as: 'done', attempt: 1 });
       expect(await direct.depth()).toMatchObject({ ready: 0, leased: 0 });
-      expect(calls).toBe(1);
+      expect(worker.begun.items.length, 'times that it was done').toBe(1);
     });
 
     test('has no more in hand than it is told', async () => {
@@ -166,17 +163,10 @@ requireRedis()('on Redis', () =>
       await using rig = await startRedisRig();
       const queue = await rig.open();
       const settled: number[] = [];
-      const counting: Queue = Object.create(queue, {
-        settle: {
-          value: (outcomes: readonly Outcome[]) => {
-            settled.push(outcomes.length);
-            return queue.settle(outcomes);
-          },
-        },
+      const counting = settlingBy(queue, (outcomes) => {
+        settled.push(outcomes.length);
+        return queue.settle(outcomes);
       });
-      for (const method of ['take', 'extend'] as const) {
-        Object.defineProperty(counting, method, { value: queue[method].bind(queue) });
-      }
       await queue.enqueue(jobs(100));
       await using worker = startWorker(counting, async () => {}, { concurrency: 100 });
       await worker.reports.take(100);
@@ -199,7 +189,7 @@ requireRedis()('on Redis', () =>
       const finish = Promise.withResolvers<void>();
       await using worker = startWorker(queue, () => finish.promise, { concurrency: 2 });
       await queue.enqueue(jobs(10));
-      await until('both hands full', async () => (await queue.depth()).leased === 2);
+      await worker.begun.take(2);
       let hasStopped = false;
       const stopped = worker.stop().then(() => (hasStopped = true));
       await queue.enqueue(jobs(1));
@@ -221,7 +211,7 @@ requireRedis()('on Redis', () =>
       await using worker = startWorker(queue, handler, { graceMs: 100 });
       const [job] = jobs(1);
       await queue.enqueue([job!]);
-      await until('a job in hand', async () => (await queue.depth()).leased === 1);
+      await worker.begun.next();
       await within('its end', 5_000, worker.stop());
       expect(await told.next()).toBe('the worker stops');
       expect(worker.reports.items).toMatchObject([{ as: 'released' }]);
@@ -234,7 +224,7 @@ requireRedis()('on Redis', () =>
       await using direct = await rig.openDirect();
       await using worker = startWorker(await rig.open(), () => new Promise(() => {}), { graceMs: 100 });
       await direct.enqueue(jobs(1));
-      await until('a job in hand', async () => (await direct.depth()).leased === 1);
+      await worker.begun.next();
       await rig.whileCut(async () => await within('its end', 10_000, worker.stop()));
       expect(await direct.depth(), 'till its lease is over').toMatchObject({ leased: 1 });
     });

@@ -15,7 +15,7 @@ import { createPayment } from './payments.ts';
 const CUSTOMERS = 8;
 /** Payments that may be under way, and how often is looked whether there are more. */
 const AHEAD = 400;
-const LOOK_EVERY = 20;
+const LOOK_EVERY = 5 * CUSTOMERS;
 /** The work is to last some seconds, however little there is: a kill that comes when all is done hits nothing. */
 const AT_LEAST_MS = 2_000;
 
@@ -31,7 +31,7 @@ export async function run({ seed, kills, items, env, deadlineMs, say, signal }: 
   // #region chaos
   const payOnce = async (n: number) => {
     // The customers go no faster than the shop: so a kill meets all of it at work, from the first payment to the last effect.
-    while (n % LOOK_EVERY === 0 && n - (await crew.effects().catch(() => 0)) > AHEAD)
+    while (n % LOOK_EVERY < CUSTOMERS && n - (await crew.effects().catch(() => 0)) > AHEAD)
       await pause(50, undefined, { signal: ending });
     while (!(await createPayment(crew.payments, 4_200).catch(() => undefined))) {
       await pause(20, undefined, { signal: ending }); // a backend was killed: nobody knows whether it had committed

@@ -64,9 +64,23 @@ export async function findBackends(
   return found;
 }
 
-/** Opens the queue of each kind of work; QUEUE_PREFIX tells apart those who share a broker. They are closed with the stack. */
-export async function openQueues(broker: string, stack: AsyncDisposableStack, env: NodeJS.ProcessEnv = process.env) {
-  const capacity = envInteger('QUEUE_CAPACITY', 100_000, { min: 1 });
+/** How another process gets to the same, as the beginning of its command line. */
+export function asAssignments(found: Backends): string {
+  const { QUEUE_PREFIX, QUEUE_CAPACITY } = process.env; // all who share a queue must agree on these
+  const variables = Object.entries({ ...found, QUEUE_PREFIX, QUEUE_CAPACITY });
+  return variables.map(([name, value]) => (value ? `${name}='${value}' ` : '')).join('');
+}
+
+/**
+ * Opens the queue of each kind of work: they are closed with the stack. QUEUE_PREFIX tells apart those who share a broker.
+ * @throws {ConfigError}
+ */
+export async function openQueues(
+  broker: string,
+  stack: AsyncDisposableStack,
+  env: NodeJS.ProcessEnv = process.env,
+  capacity = envInteger('QUEUE_CAPACITY', 100_000, { min: 1 }),
+) {
   const onProblem = ({ message }: Error) => console.error(`${broker}: ${message}`);
   const open = async (name: string): Promise<Queue> =>
     stack.use(await openQueue(broker, { name: `${env.QUEUE_PREFIX ?? ''}${name}`, capacity, onProblem }, env));

@@ -10,8 +10,8 @@ const BURST = 12;
 
 export async function runNaive(stage: Stage): Promise<void> {
   const { story } = stage;
-  const shop = await openStage(stage);
-  const front = await shop.open('naive.ts', { QUEUE_CAPACITY: `${CAPACITY}` });
+  const shop = await openStage(stage, { capacity: CAPACITY });
+  const front = await shop.open('naive.ts');
   const worker = (env: Record<string, string> = {}) => shop.start('naive.ts', ['work'], env);
   const pay = async (phone: string, url = shop.url) => {
     const body = JSON.stringify({ phone, amount: 1_250 });

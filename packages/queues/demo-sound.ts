@@ -4,8 +4,8 @@ import { follow, pay, submit } from './client.ts';
 import { openStage, type Shop, type Worker } from './demo-stage.ts';
 import { DEAD_PATH, type DeadLetter, PAYMENTS_PATH } from './protocol.ts';
 
-const CAPACITY = 10;
-const BURST = 25;
+const CAPACITY = 4;
+const BURST = 12;
 /** Leases in whole seconds: some brokers know no others. */
 const TERMS = { LEASE_MS: '2000', BACKOFF_MS: '400', MAX_ATTEMPTS: '3' };
 /** Longer than a lease. */
@@ -17,8 +17,8 @@ const CODE = {
 
 export async function runSound(stage: Stage): Promise<void> {
   const { story, signal } = stage;
-  const shop = await openStage(stage);
-  const front = await shop.open('server.ts', { QUEUE_CAPACITY: `${CAPACITY}` });
+  const shop = await openStage(stage, { capacity: CAPACITY });
+  const front = await shop.open('server.ts');
   story.tryIt(
     `curl -i ${front}${PAYMENTS_PATH} -H 'Content-Type: application/json' -d '{"phone":"+4930123456","amount":1250}'`,
   );
@@ -80,6 +80,7 @@ async function outlastTheLease({ story }: Stage, shop: Shop, order: Order): Prom
   const letters = (await fetch(shop.url + DEAD_PATH).then((response) => response.json())) as DeadLetter[];
   const { queue, id, reason } = letters[0]!;
   await fetch(`${shop.url}${DEAD_PATH}/${queue}/${encodeURIComponent(id)}/redrive`, { method: 'POST' });
+  await a.saw('taken');
   const { attempt } = await a.saw('done');
   const told = await shop.messages('+88210000003');
   story.claim('sound: it was found with its reason, put back and done', told === 1 && reason.includes('no route'));

@@ -35,7 +35,8 @@ export interface Worker {
 /** One for both halves: some brokers take ten seconds to start. */
 let backends: Promise<Backends> | undefined;
 
-export async function openStage({ story, signal, chosen, use, keep }: Stage) {
+/** @param capacity of each queue: all who open one must agree on it. */
+export async function openStage({ story, signal, chosen, use, keep }: Stage, { capacity }: { capacity: number }) {
   const broker = chosen.broker!;
   const say = (name: string, about: string) => console.log(`  ${name.padEnd(10)}  ${about}\n`);
   backends ??= findBackends(broker, keep(new AsyncDisposableStack()), { signal, say });
@@ -46,14 +47,13 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage) {
     ...(await backends),
     DATABASE_URL: database.url,
     QUEUE_PREFIX: `demo-${randomBytes(4).toString('hex')}-`,
+    QUEUE_CAPACITY: `${capacity}`,
     LOG_LEVEL: 'error',
   };
   const pool = await openDatabase(database.url, { size: 2 });
   use({ [Symbol.asyncDispose]: () => pool.end() });
-  const { notifications, submissions } = await openQueues(broker, use(new AsyncDisposableStack()), {
-    ...server,
-    ...env,
-  });
+  const queues = use(new AsyncDisposableStack());
+  const { notifications } = await openQueues(broker, queues, { ...server, ...env }, capacity);
 
   const wire = httpWire({ story, client: 'customer', server: 'front', headers: ['location', 'retry-after'] });
   const proxy = use(await startFaultProxy('http://127.0.0.1:1', wire));
@@ -71,9 +71,7 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage) {
 
   return {
     broker,
-    env,
     notifications,
-    submissions,
     /** Through the proxy that shows what crosses it. */
     url: proxy.url,
     start,

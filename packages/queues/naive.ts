@@ -15,7 +15,7 @@ import { listen } from '@patterns/kit/listen';
 import { main } from '@patterns/kit/main';
 import express from 'express';
 import type pg from 'pg';
-import { chosenBroker, findBackends, openQueues } from './backends.ts';
+import { asAssignments, chosenBroker, findBackends, openQueues } from './backends.ts';
 import { openDatabase } from './database.ts';
 import { type Gateway, gatewayFromEnv } from './gateway.ts';
 import { newJob } from './job.ts';
@@ -70,8 +70,7 @@ if (import.meta.main) {
     const { notifications: queue } = await openQueues(broker, stack, env);
     if (isWorker) return await naiveWorker({ pool, queue, gateway: gatewayFromEnv() });
     const server = stack.use(await startNaiveServer({ pool, queue, port: envPort() }));
-    const variables = Object.entries(found).map(([name, value]) => `${name}='${value}' `);
     console.log(`listening on ${server.url}`);
-    console.log(`in another terminal: ${variables.join('')}pnpm -C packages/queues naive work --broker ${broker}`);
+    console.log(`in another terminal: ${asAssignments(found)}pnpm -C packages/queues naive work --broker ${broker}`);
   });
 }

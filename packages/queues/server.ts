@@ -12,7 +12,7 @@ import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { notFound, problemHandler } from '@patterns/kit/problem';
 import express from 'express';
-import { chosenBroker, findBackends, openQueues } from './backends.ts';
+import { asAssignments, chosenBroker, findBackends, openQueues } from './backends.ts';
 import { openDatabase } from './database.ts';
 import { deadLettersRouter } from './dead-letters.ts';
 import { createFrontMetrics } from './metrics.ts';
@@ -93,9 +93,8 @@ if (import.meta.main) {
     const server = stack.use(
       await startServer({ databaseUrl: env.DATABASE_URL!, ...queues, outboxCapacity, port: envPort() }),
     );
-    const variables = Object.entries(found).map(([name, value]) => `${name}='${value}' `);
     console.log(`listening on ${server.url}`);
-    console.log(`in another terminal: ${variables.join('')}pnpm -C packages/queues worker --broker ${broker}`);
+    console.log(`in another terminal: ${asAssignments(found)}pnpm -C packages/queues worker --broker ${broker}`);
     console.log(`          in a third: pnpm -C packages/queues client ${server.url}`);
     console.log(
       `                  or: curl -i ${server.url}${protocol.PAYMENTS_PATH} -H 'Content-Type: application/json' -d '{"phone":"+4930123456","amount":1250}'`,

@@ -111,7 +111,7 @@ export async function startConsumer({
     if (!order) throw new HttpProblem(404, { detail: 'nothing has been heard of this payment' });
     response.set('Cache-Control', 'no-store').json(order);
   });
-  app.use(inboxRoutes(pool, worker.wake));
+  app.use(inboxRoutes(pool, () => worker.wake()));
   app.use(notFound, problemHandler(log));
 
   opened.use(repeat(SWEEP_MS, () => sweep(pool), log));

@@ -40,8 +40,8 @@ export async function runSound(stage: Stage): Promise<void> {
   const tenfold = await scenes.deliverTenfold(stage, market);
 
   const answerLost = await scenes.loseTheAnswer(stage, market, shop);
-  shop = await openShop({ BOOKING_MS: '3000' });
-  story.act('shop', 'is back; its bookkeeping now takes three seconds');
+  shop = await openShop({ BOOKING_MS: '1500' });
+  story.act('shop', 'is back; its bookkeeping now takes a second and a half');
   await market.untilDelivered();
 
   const unfinished = await market.pay();

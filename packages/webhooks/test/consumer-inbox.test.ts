@@ -60,7 +60,7 @@ requirePostgres()('the inbox', () => {
     const { booked, settled, pool } = shopView(database.pool);
     const event = paymentEvent();
     await enqueue(pool, event, 'delivered');
-    const env = { DATABASE_URL: database.url, BOOKING_MS: '4000', LOG_LEVEL: 'error' };
+    const env = { DATABASE_URL: database.url, BOOKING_MS: '1500', LOG_LEVEL: 'error' };
     await using killed = startProcess(new URL('../inbox.ts', import.meta.url), { env });
     const working = `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`;
     const isWorking = async () => ((await pool.query(working)).rowCount ?? 0) > 0;

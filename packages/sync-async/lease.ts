@@ -5,7 +5,7 @@
  * The lease's id is what may write. A worker that was only slow (a long pause, a cut line) comes back with a lease that is no
  * longer the job's, and changes nothing. All times are PostgreSQL's: the workers' clocks need not agree.
  */
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { CHANNELS } from './database.ts';
 import type { Report, ReportRequest } from './protocol.ts';
 
@@ -22,7 +22,7 @@ export interface Lease extends ReportRequest {
  * not wait for each other, and do not take the same.
  * @returns nothing when there is none.
  */
-export async function claim(db: Pool, { leaseMs, maxAttempts }: LeaseTerms): Promise<Lease | undefined> {
+export async function claim(db: Pool | PoolClient, { leaseMs, maxAttempts }: LeaseTerms): Promise<Lease | undefined> {
   const { rows } = await db.query<Lease>(
     `update sync_async.reports
      set state = 'running', attempts = attempts + 1, lease = gen_random_uuid(), leased_until = now() + make_interval(secs => $1)

@@ -22,8 +22,8 @@ requirePostgres()('the worker', () => {
   describe('at work', () => {
     test('when stopped finishes what it has, if that is soon, and begins nothing', async () => {
       await using office = await openOffice();
-      const worker = await office.hire(NEVER);
-      const id = await accepted(office.url, { account: 7, rows: 500_000 });
+      const worker = await office.hire({ ...NEVER, graceMs: 3_600_000 });
+      const id = await accepted(office.url, { account: 7, rows: 300_000 });
       const next = await accepted(office.url);
       await office.reaches(id, 'running');
       await worker[Symbol.asyncDispose]();
@@ -123,13 +123,15 @@ requirePostgres()('the worker', () => {
       await office.reaches(id, 'failed');
     });
 
-    test('killed with -9 together with the server: what was accepted is finished after the restart, in the same trace', async () => {
+    test('killed with -9 together with the server: what was accepted is finished after the restart, in the same trace', {
+      timeout: 60_000, // four processes start
+    }, async () => {
       await using office = await openOffice();
       const { databaseUrl } = office;
       await using server = startProgram('server.ts', databaseUrl);
       await using worker = startProgram('worker.ts', databaseUrl, { LEASE_MS: '1000' });
       const traceId = '0af7651916cd43dd8448eb211c80319c';
-      const wanted = { account: 7, rows: 1_000_000 };
+      const wanted = { account: 7, rows: 500_000 };
       const id = await accepted(await server.url(), wanted, { traceparent: `00-${traceId}-b7ad6b7169203331-01` });
       await office.reaches(id, 'running');
       await Promise.all([server.kill('SIGKILL'), worker.kill('SIGKILL')]);
@@ -137,6 +139,7 @@ requirePostgres()('the worker', () => {
       await using nextServer = startProgram('server.ts', databaseUrl);
       await using nextWorker = startProgram('worker.ts', databaseUrl, { LEASE_MS: '1000' });
       const url = await nextServer.url();
+      await nextWorker.line(/^working/);
       await office.reaches(id, 'done');
       expect((await office.job(id)).attempts).toBe(2);
       expect(await (await fetch(`${url}/reports/${id}`)).json()).toEqual(computeReport(wanted));

@@ -132,19 +132,20 @@ function endOf(state: State): HttpProblem {
 if (import.meta.main) {
   await main(async (stack, signal) => {
     const { url: databaseUrl } = stack.use(await findPostgres({ progress: console.log, signal }));
-    const threads = envInteger('THREADS', 0) || undefined;
-    const server = stack.use(await startServer({ databaseUrl, port: envPort(), threads }));
     // With WORKERS=0 you start them yourself, in another terminal or on another machine: pnpm -C packages/sync-async worker
     for (let started = 0; started < envInteger('WORKERS', 1); started++) {
       const worker = fork(new URL('worker.ts', import.meta.url), {
         env: { ...process.env, DATABASE_URL: databaseUrl },
       });
       const exited = once(worker, 'exit');
+      signal.addEventListener('abort', () => worker.kill()); // they finish their work while we finish ours
       stack.defer(async () => {
         worker.kill();
         await exited;
       });
     }
+    const threads = envInteger('THREADS', 0) || undefined;
+    const server = stack.use(await startServer({ databaseUrl, port: envPort(), threads }));
     console.log(`listening on ${server.url}`);
     console.log(`in another terminal: pnpm -C packages/sync-async client ${server.url}`);
     console.log(`                 or: curl -i '${server.url}${REPORT_PATH}?account=7&rows=2000000'`);

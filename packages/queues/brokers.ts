@@ -25,10 +25,7 @@ const open: Record<Broker, (options: QueueOptions, env: Env) => Promise<Queue>> 
   },
   async sqs(options, env) {
     const { openSqsQueue } = await import('./sqs-queue.ts');
-    const fifo = env.SQS_FIFO === '1';
-    // With a region and no endpoint it is AWS' own; the SDK finds the credentials.
-    if (env.AWS_REGION && !env.SQS_ENDPOINT) return await openSqsQueue({ ...options, fifo });
-    return await openSqsQueue({ ...options, fifo, endpoint: read(env, 'SQS_ENDPOINT') });
+    return await openSqsQueue({ ...options, ...sqsOptions(env) });
   },
 };
 
@@ -40,8 +37,21 @@ export async function openQueue(broker: string, options: QueueOptions, env: Env)
   throw new ConfigError(`there is no broker "${broker}": ${hint}`);
 }
 
+/** Removes a queue and all that is in it from a broker that keeps queues by themselves: Redis' and PostgreSQL's go with prefix and database. */
+export async function removeQueue(broker: string, name: string, env: Env): Promise<void> {
+  if (broker === 'rabbitmq') await (await import('./rabbitmq-topology.ts')).removeQueues(read(env, 'AMQP_URL'), name);
+  if (broker === 'sqs') await (await import('./sqs-queues.ts')).removeSqsQueues(name, sqsOptions(env));
+}
+
 export function isBroker(name: string): name is Broker {
   return Object.hasOwn(open, name);
+}
+
+function sqsOptions(env: Env): { fifo: boolean; endpoint?: string } {
+  const fifo = env.SQS_FIFO === '1';
+  // With a region and no endpoint it is AWS' own; the SDK finds the credentials.
+  if (env.AWS_REGION && !env.SQS_ENDPOINT) return { fifo };
+  return { fifo, endpoint: read(env, 'SQS_ENDPOINT') };
 }
 
 function read(env: Env, name: string): string {

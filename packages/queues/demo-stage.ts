@@ -10,12 +10,11 @@ import { type ChildProgram, startProcess } from '@patterns/kit/testing/processes
 import { until } from '@patterns/kit/testing/until';
 import { httpWire } from '@patterns/kit/wire';
 import { createDatabase } from '@patterns/services/database';
-import { connect } from 'amqplib';
 import { type Backends, findBackends, openQueues } from './backends.ts';
+import { removeQueue } from './brokers.ts';
 import { openDatabase } from './database.ts';
 import { NOTIFICATIONS, SUBMISSIONS } from './protocol.ts';
 import type { Clause } from './queue.ts';
-import { deleteQueues } from './rabbitmq-topology.ts';
 
 /** What a worker logs about a job. */
 export interface Entry {
@@ -55,7 +54,11 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage, { c
   };
   const pool = await openDatabase(database.url, { size: 2 });
   use({ [Symbol.asyncDispose]: () => pool.end() });
-  if (broker === 'rabbitmq') use({ [Symbol.asyncDispose]: () => forgetQueues(server.AMQP_URL!, env.QUEUE_PREFIX) });
+  // The broker may be somebody else's, and outlive us; one of our own may be gone before us, after ^C.
+  for (const name of [NOTIFICATIONS, SUBMISSIONS]) {
+    const remove = () => removeQueue(broker, env.QUEUE_PREFIX + name, { ...server, ...env }).catch(() => {});
+    use({ [Symbol.asyncDispose]: remove });
+  }
   const queues = use(new AsyncDisposableStack());
   const { notifications } = await openQueues(broker, queues, { ...server, ...env }, capacity);
 
@@ -123,14 +126,6 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage, { c
 }
 
 export type Shop = Awaited<ReturnType<typeof openStage>>;
-
-/** The broker may be somebody else's, and outlive us. */
-async function forgetQueues(url: string, prefix: string): Promise<void> {
-  const connection = await connect(url);
-  const channel = await connection.createChannel();
-  for (const name of [NOTIFICATIONS, SUBMISSIONS]) await deleteQueues(channel, prefix + name);
-  await connection.close();
-}
 
 function describe({ message, kind, attempt, job = '', reason, workMs }: Entry): string | undefined {
   const name = `${kind} ${job.slice(0, 8)}`;

@@ -5,7 +5,7 @@
  * nobody reads. All in such a queue stay equally long. With a time of its own per message, one that stays long would hold up those
  * behind it, since messages expire at the head of the queue only.
  */
-import type { Channel, ChannelModel, Options } from 'amqplib';
+import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
 import { QueueError } from './job.ts';
 
 /** A net below the worker's own cap: for a job that kills whoever takes it, before a word is said. */
@@ -71,8 +71,16 @@ export async function countReady(model: ChannelModel, queue: string): Promise<nu
   }
 }
 
-/** Ends all of them, with what is in them. */
-export async function deleteQueues(channel: Channel, name: string): Promise<void> {
-  const delays = DELAYS_MS.map((ms) => delayQueue(name, ms).queue);
-  for (const queue of [name, deadQueue(name), ...delays]) await channel.deleteQueue(queue);
+/** Removes all of them, with what is in them. */
+export async function removeQueues(url: string, name: string): Promise<void> {
+  const model = await connect(url);
+  model.on('error', () => {}); // the call that it broke rejects
+  try {
+    const channel = await model.createChannel();
+    channel.on('error', () => {});
+    const delays = DELAYS_MS.map((ms) => delayQueue(name, ms).queue);
+    for (const queue of [name, deadQueue(name), ...delays]) await channel.deleteQueue(queue);
+  } finally {
+    await model.close();
+  }
 }

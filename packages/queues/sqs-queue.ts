@@ -103,7 +103,7 @@ class SqsQueue implements Queue {
   async dead({ limit = 100 }: { limit?: number } = {}): Promise<DeadJob[]> {
     let dead: DeadJob[] = [];
     await look(this.#client, this.#queues.dead, limit, async (found) => {
-      dead = found.map(({ sentAt: _, receipt: __, ...each }) => each);
+      dead = found.map(({ sentAt: _sentAt, receipt: _receipt, ...each }) => each);
       return [];
     });
     return dead;

@@ -1,6 +1,12 @@
 /** What has to be there on SQS: a queue, and one for its dead letters, which the first one's redrive policy names. */
-import { CreateQueueCommand, DeleteQueueCommand, GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { call } from './sqs-client.ts';
+import {
+  CreateQueueCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import { call, sqsClient } from './sqs-client.ts';
 import type { SqsDeadLetters } from './sqs-dead-letters.ts';
 
 export interface SqsQueues {
@@ -25,10 +31,19 @@ export async function createSqsQueues(client: SQSClient, name: string, fifo: boo
   return { url, dead: { url: dead, isFifo: fifo, maxReceives: MAX_RECEIVES } };
 }
 
-/** Ends both, with all that is in them. */
-export async function deleteSqsQueues(client: SQSClient, { url, dead }: SqsQueues): Promise<void> {
-  for (const QueueUrl of [url, dead.url]) {
-    await call((options) => client.send(new DeleteQueueCommand({ QueueUrl }), options));
+/** Removes both, with all that is in them. */
+export async function removeSqsQueues(
+  name: string,
+  { endpoint, fifo }: { endpoint?: string; fifo: boolean },
+): Promise<void> {
+  const client = sqsClient(endpoint);
+  try {
+    for (const QueueName of [sqsName(name, fifo), sqsName(`${name}-dead`, fifo)]) {
+      const { QueueUrl = '' } = await call((options) => client.send(new GetQueueUrlCommand({ QueueName }), options));
+      await call((options) => client.send(new DeleteQueueCommand({ QueueUrl }), options));
+    }
+  } finally {
+    client.destroy();
   }
 }
 

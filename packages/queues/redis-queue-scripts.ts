@@ -54,12 +54,14 @@ export const ENQUEUE = `${PRELUDE}
 /**
  * Puts back what is due: delayed jobs, and those whose lease is over. A consumer's name begins with its lease, and Redis knows since when
  * each entry has been in hand. Before that it makes the Stream and its group: somebody may have emptied this Redis.
- * ARGV: no more often than every so many milliseconds, and how many at most.
+ * ARGV: no more often than every so many milliseconds, and how many at most. @returns how many.
  */
 export const SWEEP = `${PRELUDE}
   redis.pcall('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
-  if not redis.call('SET', swept, 1, 'NX', 'PX', ARGV[1]) then return end
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, ARGV[2])) do
+  if not redis.call('SET', swept, 1, 'NX', 'PX', ARGV[1]) then return 0 end
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, ARGV[2])
+  local count = #due
+  for _, member in ipairs(due) do
     local tried, text = string.match(member, '^%S+ (%d+) (.*)$')
     ready(text, tried)
     redis.call('ZREM', delayed, member)
@@ -71,11 +73,14 @@ export const SWEEP = `${PRELUDE}
       for _, held in ipairs(redis.call('XPENDING', jobs, 'workers', 'IDLE', leaseMs, '-', '+', ARGV[2], name)) do
         local text, tried = remove(held[1])
         if text then ready(text, tried + 1) end
+        count = count + 1
       end
     elseif idle > 3600000 then
       redis.call('XGROUP', 'DELCONSUMER', jobs, 'workers', name)
     end
   end
+  if count >= tonumber(ARGV[2]) then redis.call('DEL', swept) end
+  return count
 `;
 
 /**

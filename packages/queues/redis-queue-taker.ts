@@ -51,7 +51,8 @@ export class Taker {
   async sweep(): Promise<void> {
     this.#sweepAt = performance.now() + SWEEP_MS;
     // However many workers there are, one of them is enough.
-    await run(this.#commands, SWEEP, this.#keys, [SWEEP_MS / 2, MOST_AT_ONCE]);
+    const count = (await run(this.#commands, SWEEP, this.#keys, [SWEEP_MS / 2, MOST_AT_ONCE])) as number;
+    if (count >= MOST_AT_ONCE) this.#sweepAt = 0; // there is more
   }
 
   async #read(holder: string, limit: number): Promise<Entry[]> {

@@ -18,9 +18,12 @@ export type Handler = (job: Job, context: JobContext) => void | Promise<void>;
 export interface WorkOptions {
   /** Ends the work. */
   signal: AbortSignal;
-  /** Jobs that are worked on at a time. Default: 100, for handlers that mostly wait. */
+  /** Jobs in hand at a time, until the broker knows what became of them. Default: 100, for handlers that mostly wait. */
   concurrency?: number;
-  /** How long a worker that died keeps its jobs from the others: heartbeats extend it. Default: 30 s. */
+  /**
+   * How long a worker that died keeps its jobs from the others. Default: 30 s. Heartbeats extend it for as long as a handler runs: one that
+   * may hang needs a limit of its own.
+   */
   leaseMs?: number;
   /** Attempts after which a job is set aside. Default: 5. */
   maxAttempts?: number;

@@ -44,19 +44,25 @@ await main(async (stack, signal) => {
     `${styleText('bold', name)}: ${options.kills} kills during ${options.items} items, --seed ${options.seed}\n`,
   );
   const env = await findServices(pattern, stack, signal);
-  const say = (line: string) => console.log(`  ${line}`);
   console.log();
   const startedAt = performance.now();
+  const seconds = () => ((performance.now() - startedAt) / 1_000).toFixed(1);
+  const say = (line: string) => console.log(`${seconds().padStart(7)} s   ${line}`);
   const { counted, wrong } = await chaos.run({ ...options, env, deadlineMs: DEADLINE_MS, say, signal });
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
 
   const width = Math.max(...Object.keys(counted).map((what) => what.length), 'seconds'.length);
   console.log();
-  for (const [what, count] of Object.entries({ ...counted, seconds })) say(`${what.padEnd(width)}  ${count}`);
+  for (const [what, count] of Object.entries({ ...counted, seconds: seconds() })) {
+    console.log(`  ${what.padEnd(width)}  ${count}`);
+  }
   console.log();
   for (const line of wrong) console.log(`  ${styleText('red', '✗')} ${line}`);
   if (wrong.length > 0) {
-    console.log(`\n  the same moments once more: pnpm chaos ${name} ${args.join(' ')} --seed ${options.seed}`);
+    const { seed, kills, items, flags } = options;
+    const again = Object.entries({ seed, kills, items, ...flags }).map(([flag, value]) =>
+      value === true ? `--${flag}` : `--${flag} ${value}`,
+    );
+    console.log(`\n  the same moments once more: pnpm chaos ${name} ${again.join(' ')}`);
     process.exitCode = 1;
   } else {
     console.log(`  ${styleText('green', '✓')} nothing lost, nothing doubled`);

@@ -12,7 +12,6 @@ import { openDatabase } from './database.ts';
 
 export interface CrewOptions {
   broker: string;
-  items: number;
   env: Readonly<Record<string, string | undefined>>;
   stack: AsyncDisposableStack;
   say: (line: string) => void;
@@ -27,13 +26,13 @@ const ADDRESS: Record<string, string> = {
 };
 const FRONTS = 2;
 const WORKERS = 2;
-const AT_ONCE = 20;
-/** The work is to last some seconds, however little there is: a kill that comes when all is done hits nothing. */
-const AT_LEAST_MS = 2_000;
+/** Slow enough that a worker has much in hand at any moment: a kill is to hit something. Together they can do 1,000 a second. */
+const AT_ONCE = 100;
+const GATEWAY_MS = 200;
 /** What a killed worker had in hand is away for so long. */
 const LEASE_MS = 1_500;
 
-export async function openCrew({ broker, items, env, stack, say, signal }: CrewOptions) {
+export async function openCrew({ broker, env, stack, say, signal }: CrewOptions) {
   const about = (name: string, text: string) => say(`${name}: ${text}`);
   const direct = { ...env, ...(await findBackends(broker, stack, { signal, env, say: about })) };
   const address = ADDRESS[broker] ?? 'REDIS_URL';
@@ -65,12 +64,11 @@ export async function openCrew({ broker, items, env, stack, say, signal }: CrewO
   // #endregion
 
   let repeated = 0;
-  const gatewayMs = Math.ceil((AT_LEAST_MS * WORKERS * AT_ONCE) / items);
   const worker = {
     LOG_LEVEL: 'info',
     LEASE_MS: String(LEASE_MS),
     NOTIFY_AT_ONCE: String(AT_ONCE),
-    GATEWAY_MS: String(gatewayMs),
+    GATEWAY_MS: String(GATEWAY_MS),
     BACKOFF_MS: '100',
     MAX_ATTEMPTS: '25', // none is to be given up for having been killed often
   };

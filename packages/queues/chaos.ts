@@ -22,7 +22,7 @@ export async function run(options: ChaosOptions): Promise<ChaosResult> {
   await using stack = new AsyncDisposableStack();
   const broker = String(options.flags.broker ?? 'redis');
   const random = randomFrom(seed);
-  const crew = await openCrew({ broker, items, env: options.env, stack, say, signal });
+  const crew = await openCrew({ broker, env: options.env, stack, say, signal });
   const late = AbortSignal.timeout(deadlineMs);
   const ending = AbortSignal.any([signal, late]);
   const wrong: string[] = [];
@@ -38,6 +38,7 @@ export async function run(options: ChaosOptions): Promise<ChaosResult> {
         for (let n = first; n < items; n += AT_ONCE) paid.add(await payOnce(crew.front, n, ending));
       }),
     ]);
+    say('all are paid, and what is still under way is waited for');
     await crew.settled(ending); // whatever was sent twice is to have its chance to be told twice
   } catch (error) {
     if (!late.aborted || signal.aborted) throw error;

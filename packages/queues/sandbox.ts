@@ -8,6 +8,7 @@
  * mended by letting the process go.
  */
 import { execFile } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Verdict } from './submission.ts';
 
@@ -37,17 +38,16 @@ export interface RunOptions extends Partial<Run> {
 
 const PROCESS = fileURLToPath(new URL('sandbox-process.ts', import.meta.url));
 
-/** The program and the packages of npm: nothing secret is there. */
-const READABLE = [
-  PROCESS,
-  ...['node_modules/', '../../node_modules/'].map((path) => fileURLToPath(new URL(path, import.meta.url))),
-];
+/** The program and the packages of npm: nothing secret is there. By both names, if one of them is a link. */
+const READABLE = ['sandbox-process.ts', 'node_modules/', '../../node_modules/']
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  .flatMap((path) => [path, realpathSync(path)]);
 
 /** Some loops within the engine do not ask it whether their time is over. Node needs some of it to start: a second more. */
 const KERNEL_CPU_SECONDS = (cpuMs: number) => Math.ceil(cpuMs / 1_000 + 1);
 
 /** By then the kernel has ended what runs: this is for a machine that gives it no time to run. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** Six times the output, as JSON may need for it, and the rest of the verdict. */
 const ANSWER_BYTES = (outputBytes: number) => 6 * outputBytes + 64 * 1024;

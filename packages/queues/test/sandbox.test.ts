@@ -7,7 +7,7 @@ const limits = { cpuMs: 200, memoryBytes: 32 * KIBI * KIBI, outputBytes: 2 * KIB
 const run = (code: string, input = '') => runCode({ code, input, limits });
 
 // Each run is a process that waits for a processor, so the tests wait together.
-describe('a sandbox', { concurrent: true }, () => {
+describe('a sandbox', { concurrent: true, timeout: 60_000 }, () => {
   test('gives the code its input, and takes what it prints', async () => {
     const code = `
       const numbers = input.split(',').map(Number);

@@ -11,7 +11,7 @@ import { judge } from '../judge.ts';
 import { openRedisQueue } from '../redis-queue.ts';
 import { runCode } from '../sandbox.ts';
 import { startServer } from '../server.ts';
-import { parseSubmissionStatus, type Submission } from '../submission.ts';
+import { parseSubmissionStatus, type Submission, type Verdict } from '../submission.ts';
 import { work } from '../work.ts';
 
 const signal = new AbortController().signal;
@@ -179,15 +179,21 @@ requireRedis()('submissions', () => {
   test('have one verdict, the first, however often they are judged', async () => {
     await using shop = await openJudge();
     const job = newJob({ kind: 'judge', data: SUM });
-    let runs = 0;
-    const answer = async () => ({ outcome: 'finished' as const, output: `${++runs}`, cpuMs: 1 });
-    const handler = judge({ pool: shop.pool, run: answer });
-    await Promise.all([handler(job, { signal, attempt: 1 }), handler(job, { signal, attempt: 1 })]);
-    const first = (await statusOf(`${shop.url}/submissions/${job.id}`)).verdict;
-    const before = runs;
-    await handler(job, { signal, attempt: 2 });
-    expect(runs).toBe(before);
-    expect((await statusOf(`${shop.url}/submissions/${job.id}`)).verdict).toEqual(first);
+    const runs: PromiseWithResolvers<Verdict>[] = [];
+    const run = () => {
+      runs.push(Promise.withResolvers());
+      return runs.at(-1)!.promise;
+    };
+    const handle = judge({ pool: shop.pool, run });
+    const judging = [handle(job, { signal, attempt: 1 }), handle(job, { signal, attempt: 2 })];
+    await until('two are at it', () => runs.length === 2);
+    for (const [n, { resolve }] of runs.entries()) {
+      resolve({ outcome: 'finished', output: `run ${n}`, cpuMs: 1 });
+      await judging[n];
+    }
+    await handle(job, { signal, attempt: 3 });
+    expect(runs).toHaveLength(2);
+    expect((await statusOf(`${shop.url}/submissions/${job.id}`)).verdict).toMatchObject({ output: 'run 0' });
   });
 
   test('are judged though the job was there before their row, and when the row never came', async () => {

@@ -16,6 +16,8 @@ import { PING_PATH, type Report, type ReportRequest } from './protocol.ts';
 
 /** Short, so that a dead worker is noticed soon. */
 const LEASE_MS = 1_500;
+/** A process starts in half a second; on a machine with much else to do it takes what it takes. */
+const START_MS = 30_000;
 
 /** What somebody else noticed of a report. */
 interface Noticed {
@@ -83,7 +85,7 @@ export async function openStage({ story, signal, use }: Stage, file: 'naive.ts' 
     /** Starts a server, and sends the clients there. */
     async open() {
       const server = start(file, {});
-      direct = await server.url();
+      direct = await server.url(START_MS);
       proxy.target(direct);
       return server;
     },
@@ -93,7 +95,7 @@ export async function openStage({ story, signal, use }: Stage, file: 'naive.ts' 
         const what = /"what":"([^"]+)"/.exec(line)?.[1];
         if (what) story.act('worker', `${what}, attempt ${/"attempts":(\d+)/.exec(line)?.[1]}`);
       });
-      await worker.line(/^working/);
+      await worker.line(/^working/, { withinMs: START_MS });
       return worker;
     },
     phone: (wanted: ReportRequest, how?: string) => watch(() => json<Report>(path(wanted, how))),

@@ -8,7 +8,7 @@ import { startServer } from '../server.ts';
 import { ENDLESS, MORE_ENDLESS, openOffice, SHORT } from './office.ts';
 
 requirePostgres()('the client', () => {
-  describe('with a server', { concurrent: true }, () => {
+  describe('with a server', () => {
     test('is answered by phone and by e-mail alike', async () => {
       await using office = await openOffice();
       await using _worker = await office.hire();

@@ -13,7 +13,7 @@ const TERMS = { leaseMs: 60_000, maxAttempts: 3 };
 const REPORT = computeReport(SHORT)!;
 
 requirePostgres()('by e-mail', () => {
-  describe('the server', { concurrent: true }, () => {
+  describe('the server', () => {
     test('answers 202 with Location and Retry-After, and the job is on disk by then', async () => {
       await using office = await openOffice({ retryAfterSeconds: 3 });
       const answer = await post(office.url);
@@ -102,7 +102,7 @@ requirePostgres()('by e-mail', () => {
     });
   });
 
-  describe('a lease', { concurrent: true }, () => {
+  describe('a lease', () => {
     test('a late result does not undo a cancellation', async () => {
       await using office = await openOffice();
       const id = await accepted(office.url);

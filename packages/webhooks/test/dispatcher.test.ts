@@ -84,25 +84,23 @@ requirePostgres()('a dispatcher', () => {
 
     test('sends nothing at all to an endpoint that says it is overloaded, until its time is over', async () => {
       await using provider = await openProvider();
+      await using other = await openReceiver(204);
       await using receiver = await openReceiver((response, _request, index) => {
-        if (index === 0) response.writeHead(429, { 'Retry-After': '2' }).end();
+        if (index === 0) response.writeHead(429, { 'Retry-After': '600' }).end();
         else response.writeHead(204).end();
       });
       const { id } = await provider.register(receiver.url);
       await using _dispatcher = provider.dispatch();
       await provider.pay();
       await until('its rest', async () => {
-        const [{ rests }] = (await provider.query(
-          `select rests_until > now() + interval '500 ms' as rests from provider.endpoints`,
-        )) as [{ rests: boolean }];
-        return rests;
+        return (await provider.query('select from provider.endpoints where rests_until > now()')).length === 1;
       });
+      await provider.register(other.url);
       const second = await provider.pay();
-      await until('a look for what is due', async () => (await provider.deliveries(id)).length === 2);
+      await other.webhooks.next(); // who looks for what is due finds both
       expect((await provider.deliveries(id)).find(({ event }) => event === second)).toMatchObject({ attempts: 0 });
-      await settled(provider, id, 'delivered');
-      const rests = await provider.query(`select rests_until <= now() as "isOver" from provider.endpoints`);
-      expect(rests).toEqual([{ isOver: true }]);
+      await provider.query('update provider.endpoints set rests_until = now()');
+      expect((await receiver.webhooks.take(2))[1]!.headers['webhook-id']).toBe(second);
     });
 
     test('disables an endpoint that answers 410, and gives up what was meant for it', async () => {
@@ -176,12 +174,11 @@ requirePostgres()('a dispatcher', () => {
         410,
       );
       const { id } = await provider.register(receiver.url);
-      await using _dispatcher = provider.dispatch({ timeoutMs: 300 });
+      await using _dispatcher = provider.dispatch({ timeoutMs: 1_000 });
       await provider.pay();
-      await until('the first outcome', async () => (await provider.get(`/endpoints/${id}`)).body.failed === 1);
-      expect((await provider.deliveries(id))[0]!.reason).toBe('no answer within 300 ms');
-      await settled(provider, id, 'dead');
-      expect(receiver.webhooks.items).toHaveLength(3);
+      await until('an outcome', async () => (await provider.deliveries(id))[0]?.reason === 'no answer within 1000 ms');
+      await settled(provider, id, 'dead'); // by the third answer: the second had no end
+      expect(receiver.webhooks.items.length).toBeGreaterThanOrEqual(3);
     });
 
     test('refuses a destination that was fine when it was registered', async () => {

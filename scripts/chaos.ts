@@ -59,8 +59,8 @@ await main(async (stack, signal) => {
   for (const line of wrong) console.log(`  ${styleText('red', '✗')} ${line}`);
   if (wrong.length > 0) {
     const { seed, kills, items, flags } = options;
-    const again = Object.entries({ seed, kills, items, ...flags }).map(([flag, value]) =>
-      value === true ? `--${flag}` : `--${flag} ${value}`,
+    const again = Object.entries<string | number | boolean | undefined>({ seed, kills, items, ...flags }).map(
+      ([flag, value]) => (value === true ? `--${flag}` : `--${flag} ${value}`),
     );
     console.log(`\n  the same moments once more: pnpm chaos ${name} ${again.join(' ')}`);
     process.exitCode = 1;
@@ -79,7 +79,8 @@ function readArguments(args: string[], own: NonNullable<Chaos['flags']>) {
   try {
     const common = { seed: text, kills: text, items: text, jobs: text, help: { type: 'boolean', short: 'h' } } as const;
     const { values } = parseArgs({ args, options: { ...own, ...common } });
-    const { seed, kills, items, jobs, help, ...flags } = values;
+    const { seed, kills, items, jobs, help, ...others } = values;
+    const flags: ChaosOptions['flags'] = others;
     if (help) return undefined;
     return {
       seed: integer('seed', seed, 2 ** 32 - 1) ?? randomSeed(),

@@ -88,7 +88,7 @@ async function execute({ code, input, limits }: Run): Promise<Verdict> {
   const verdict = { output, cpuMs: Math.round(cpuMs()) };
   if (stopped) return { outcome: stopped, ...verdict };
   if (!failure) return { outcome: 'finished', ...verdict };
-  const isMemory = /^InternalError: out of memory/.test(failure.text) || (!failure.isError && isFull);
+  const isMemory = failure.text.startsWith('InternalError: out of memory') || (!failure.isError && isFull);
   return { outcome: isMemory ? 'memory-limit' : 'runtime-error', error: failure.text, ...verdict };
 }
 

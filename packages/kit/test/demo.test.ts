@@ -28,6 +28,13 @@ test('naive first, then sound; each releases what it opened, the last one first;
   expect(child.output()).toContain('         naive   sound\n  lost       3       0');
 });
 
+test('what both halves share outlives them, and is released in the end', async () => {
+  await using child = startProcess(demo, { env: { KEEP: '1' } });
+  expect(await child.exited).toEqual({ code: 0, signal: null });
+  expect(child.lines.items.filter((line) => line.endsWith('broker'))).toEqual(['opened broker', 'released broker']);
+  expect(child.lines.items.slice(-2)).toEqual(['released sound server', 'released broker']);
+});
+
 test('a claim that does not hold makes it fail', async () => {
   await using child = start([], 'claim');
   expect(await child.exited).toEqual({ code: 1, signal: null });

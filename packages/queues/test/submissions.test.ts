@@ -4,7 +4,7 @@ import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
 import { createDatabase } from '@patterns/services/database';
 import { requireRedis } from '@patterns/services/testing';
-import { expect, inject, test } from 'vitest';
+import { expect, inject, test, vi } from 'vitest';
 import { openDatabase, transaction } from '../database.ts';
 import { newJob } from '../job.ts';
 import { judge } from '../judge.ts';
@@ -67,12 +67,15 @@ const statusOf = async (url: string) => parseSubmissionStatus(await (await fetch
 
 /** Polls until there is a verdict. */
 async function verdictOf(url: string) {
-  const { verdict } = await until('a verdict', async () => {
+  const find = async () => {
     const status = await statusOf(url);
     return status.state === 'done' && status;
-  });
-  return verdict;
+  };
+  return (await until('a verdict', find, { withinMs: 40_000 })).verdict;
 }
+
+// Each verdict takes a process of its own, and on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 60_000 });
 
 requireRedis()('submissions', () => {
   test('are answered at once, with the place where the verdict will be, and judged when there is a worker', async () => {
@@ -173,7 +176,9 @@ requireRedis()('submissions', () => {
     expect(letter).toMatchObject({ attempts: 2, reason: 'the sandbox ended without a verdict: SIGKILL' });
     isBroken = false;
     await shop.queue.redrive([letter!.id]);
-    await until('its verdict', async () => (await statusOf(location)).verdict?.outcome === 'accepted');
+    await until('its verdict', async () => (await statusOf(location)).verdict?.outcome === 'accepted', {
+      withinMs: 40_000,
+    });
   });
 
   test('have one verdict, the first, however often they are judged', async () => {

@@ -121,6 +121,12 @@ requirePostgres()('the inbox', () => {
     await own.end();
   });
 
+  test('a shop that is closed leaves nothing open', async () => {
+    await using _leaks = noLeaks();
+    await using shop = await openTestShop();
+    expect((await shop.send(paymentEvent())).status).toBe(200);
+  });
+
   test('stopping finishes what was begun, and begins nothing more', async () => {
     await using _leaks = noLeaks();
     await using database = await openShopDatabase();

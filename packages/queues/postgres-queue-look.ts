@@ -35,7 +35,7 @@ const REDRIVE = `
 /** In how many milliseconds a job will be due that is not yet: delayed, or leased to somebody who may never settle it. */
 export async function nextDueMs(pool: pg.Pool, queue: string): Promise<number> {
   const { rows } = await pool.query<{ dueMs: number }>({ name: 'next-due', text: NEXT_DUE, values: [queue] });
-  return Math.ceil(rows[0]?.dueMs ?? Number.POSITIVE_INFINITY);
+  return Math.max(0, Math.ceil(rows[0]?.dueMs ?? Number.POSITIVE_INFINITY)); // it may have become due meanwhile
 }
 
 export async function depth(pool: pg.Pool, queue: string): Promise<Depth> {

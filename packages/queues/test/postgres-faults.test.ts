@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
+import { createDatabase } from '@patterns/services/database';
 import { requirePostgres } from '@patterns/services/testing';
 import pg from 'pg';
 import { expect, inject, test } from 'vitest';
@@ -18,8 +19,8 @@ requirePostgres()('a queue in PostgreSQL', () => {
   const open = (options: Partial<PostgresQueueOptions> = {}) =>
     openPostgresQueue({ url, name: `test-${randomUUID()}`, ...options });
   /** A connection of somebody else's. */
-  const connect = async () => {
-    const client = new pg.Client(url);
+  const connect = async (databaseUrl = url) => {
+    const client = new pg.Client(databaseUrl);
     await client.connect();
     return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
   };
@@ -47,10 +48,7 @@ requirePostgres()('a queue in PostgreSQL', () => {
     await using worker = await open({ name, lookEveryMs: 60_000 });
     const waiting = worker.take({ limit: 1, leaseMs: LONG_LEASE_MS, waitMs: 30_000 });
     await using watch = await connect();
-    await until('somebody who listens', async () => {
-      const query = `select from pg_stat_activity where application_name = $1 and query = 'listen queues' and state = 'idle'`;
-      return (await watch.query(query, [`queue ${name}`.slice(0, 63)])).rowCount;
-    });
+    await restingListener(watch, name);
     await producer.enqueue(jobs(1));
     expect(await waiting).toHaveLength(1);
   });
@@ -61,6 +59,7 @@ requirePostgres()('a queue in PostgreSQL', () => {
     await using queue = await open({ name, hold, lookEveryMs: 50 });
     const waiting = queue.take({ limit: 1, leaseMs: LONG_LEASE_MS, waitMs: 30_000 });
     await using client = await connect();
+    await restingListener(client, name);
     await client.query('insert into queues.jobs (queue, job) values ($1, $2)', [name, JSON.stringify(jobs(1)[0])]);
     expect(await waiting).toHaveLength(1);
   });
@@ -124,12 +123,18 @@ requirePostgres()('a queue in PostgreSQL', () => {
     expect(await other.take({ limit: 10, leaseMs: LONG_LEASE_MS })).toHaveLength(2);
   });
 
-  test('many at once fill a queue to its bound and not beyond', async () => {
+  test('what is under way counts, so that many at once do not fill a queue beyond its bound', async () => {
     await using _leaks = noLeaks();
-    await using queue = await open({ capacity: 10 });
-    const answers = await Promise.allSettled(jobs(30).map((job) => queue.enqueue([job])));
-    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
-    expect(await queue.depth()).toMatchObject({ ready: 10 });
+    await using database = await createDatabase(url, 'room');
+    await using queue = await open({ url: database.url, capacity: 4 });
+    await queue.enqueue(jobs(1));
+    await using client = await connect(database.url);
+    await client.query('begin; lock table queues.jobs in share mode'); // nobody can write, and all can count
+    const underWay = Array.from({ length: 3 }, () => queue.enqueue(jobs(1)));
+    await expect(queue.enqueue(jobs(1))).rejects.toMatchObject({ code: 'full' });
+    await client.query('commit');
+    await Promise.all(underWay);
+    expect(await queue.depth()).toMatchObject({ ready: 4 });
   });
 
   test.each(HOLDS)(
@@ -149,3 +154,14 @@ requirePostgres()('a queue in PostgreSQL', () => {
     },
   );
 });
+
+/** Waits until the queue listens, and has looked once more since: now it waits for a notification, or its time. */
+async function restingListener(client: pg.Client, name: string): Promise<void> {
+  const query = `
+    select from pg_stat_activity as listener join pg_stat_activity as looker using (application_name)
+    where application_name = $1 and listener.query = 'listen queues' and listener.state = 'idle'
+      and looker.query like '%run_at > now()%' and looker.state = 'idle' and looker.query_start > listener.query_start`;
+  await until('a queue that listens and waits', async () => {
+    return (await client.query(query, [`queue ${name}`.slice(0, 63)])).rowCount;
+  });
+}

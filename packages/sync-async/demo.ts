@@ -1,13 +1,13 @@
 /**
- * `pnpm dev:sync-async`: a report that takes a second, and somebody else who only pings. Who stands still while it is computed,
- * who goes on computing when nobody waits any more, and what is left of a promise when the process that made it is killed.
+ * `pnpm dev:sync-async`: a report that takes about a second, and somebody else who only pings. Who stands still while it is
+ * computed, who goes on computing when nobody waits any more, and what is left of a promise when its process is killed.
  */
 import { type Demo, runDemo } from '@patterns/kit/demo';
 import { until } from '@patterns/kit/testing/until';
 import { openStage } from './demo-stage.ts';
 import { CORRUPT_ACCOUNT } from './report.ts';
 
-const WANTED = { account: 7, rows: 2_000_000 };
+const WANTED = { account: 7, rows: 1_500_000 };
 /** Many seconds, and much less than that is how long the caller waits. */
 const LONG = { account: 7, rows: 10_000_000 };
 const PATIENCE_MS = 500;

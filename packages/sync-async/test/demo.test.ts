@@ -4,7 +4,7 @@ import { requirePostgres } from '@patterns/services/testing';
 import { expect, inject, test } from 'vitest';
 
 requirePostgres()('the demo', () => {
-  test('shows what it claims: naive stands still and forgets, sound does not', { timeout: 90_000 }, async () => {
+  test('shows what it claims: naive stands still and forgets, sound does not', { timeout: 150_000 }, async () => {
     await using database = await createDatabase(inject('databaseUrl'), 'demo');
     await using demo = startProcess(new URL('../demo.ts', import.meta.url), { env: { DATABASE_URL: database.url } });
     const { code } = await demo.exited;

@@ -14,7 +14,7 @@ import { describeMachine, type Results, type Table, type Target, versionsOf } fr
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
 
 const SIZES: Record<NonNullable<BenchOptions['size']>, Size & { rounds: number; customersMs: number }> = {
-  full: { rounds: 5, warmUp: 4_000, count: 12_000, rest: 1_000, pacedMs: 1_500, customersMs: 1_000 },
+  full: { rounds: 5, warmUp: 3_000, count: 10_000, rest: 1_000, pacedMs: 1_200, customersMs: 1_000 },
   quick: { rounds: 1, warmUp: 2_000, count: 4_000, rest: 1_000, pacedMs: 500, customersMs: 600 },
   tiny: { rounds: 1, warmUp: 10, count: 20, rest: 10, pacedMs: 30, customersMs: 30 },
 };

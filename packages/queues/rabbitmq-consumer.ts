@@ -6,9 +6,8 @@
  * cancelled at the end: three round trips for a batch. (basic.get would be one for each job, and would have to be asked again and again.)
  */
 import type { Channel, ConsumeMessage } from 'amqplib';
-import { QueueError } from './job.ts';
 import type { TakeOptions } from './queue.ts';
-import { type Line, Reconnecting, timer, unavailable } from './rabbitmq-connection.ts';
+import { Reconnecting, timer, unavailable } from './rabbitmq-connection.ts';
 import { declareQueues } from './rabbitmq-topology.ts';
 
 /** What has been delivered, and not acknowledged yet. It goes to somebody else as soon as its channel is closed. */
@@ -80,26 +79,19 @@ export class Consumer implements AsyncDisposable {
     const deadline = performance.now() + waitMs;
     const line = await this.#reconnecting.line(Math.max(waitMs, 1), signal);
     try {
-      return await this.#consume(line, limit, Math.max(0, deadline - performance.now()), signal);
+      return await this.#consume(line.channel, limit, Math.max(0, deadline - performance.now()), signal);
     } catch (error) {
       throw unavailable(error);
     }
   }
 
-  async #consume(
-    line: Line<Channel>,
-    limit: number,
-    waitMs: number,
-    signal: TakeOptions['signal'],
-  ): Promise<Receipt[]> {
-    const { channel } = line;
+  async #consume(channel: Channel, limit: number, waitMs: number, signal: TakeOptions['signal']): Promise<Receipt[]> {
     const receipts: Receipt[] = [];
     const { promise: first, resolve: arrived } = Promise.withResolvers<void>();
     const consumerTag = crypto.randomUUID();
-    let isGone = false;
     const onMessage = (message: ConsumeMessage | null) => {
+      // Null: somebody has deleted the queue. The next question about it closes the channel, and the new one makes it again.
       if (message) receipts.push(new Receipt(channel, message, this.open));
-      else isGone = true; // the broker has cancelled it
       arrived();
     };
     channel.once('close', arrived);
@@ -108,10 +100,6 @@ export class Consumer implements AsyncDisposable {
     using patience = timer(waitMs, signal);
     await Promise.race([first, patience.over]);
     channel.off('close', arrived);
-    if (isGone) {
-      this.#reconnecting.drop(line); // and make the queues again
-      throw new QueueError('unavailable', `there is no queue ${this.#queue}: somebody has deleted it`);
-    }
     await channel.cancel(consumerTag); // what was under way arrives before the answer
     return receipts;
   }

@@ -95,8 +95,8 @@ export async function work(
   async function take(): Promise<Delivery[]> {
     while (hands.size >= concurrency && !signal.aborted) await hands.changed();
     if (signal.aborted) return [];
-    // Never more than half: while one half is worked on and settled, the other is on its way.
-    const limit = Math.min(concurrency - hands.size, Math.ceil(concurrency / 2));
+    // Never more than a third: while one is worked on, another is being settled, and another on its way.
+    const limit = Math.min(concurrency - hands.size, Math.ceil(concurrency / 3));
     try {
       return await queue.take({ limit, leaseMs, signal });
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The half of the demo that fails. */
 import type { Stage } from '@patterns/kit/demo';
-import { openStage } from './demo-stage.ts';
+import { openStage, PATIENCE_MS } from './demo-stage.ts';
 import { PAYMENTS_PATH } from './protocol.ts';
 
 /** Enough to see that nothing holds it back. */
@@ -19,15 +19,15 @@ export async function runNaive(stage: Stage): Promise<void> {
     return (await fetch(url + PAYMENTS_PATH, { method: 'POST', headers, body })).status;
   };
 
-  const a = worker();
+  const a = worker({ GATEWAY_MS: '3000' });
   await pay('+4930100001');
-  await a.line(/^sending to/);
+  await a.line(/^sending to/, { withinMs: PATIENCE_MS });
   story.act('worker A', 'has acknowledged the job, and is at the gateway');
   story.fault('worker A is killed with -9; worker B is started');
   await a.kill('SIGKILL');
   const b = worker({ GATEWAY_UNREACHABLE: '+882' });
   await pay('+4930100002');
-  story.act('worker B', await b.line(/^sent to/));
+  story.act('worker B', await b.line(/^sent to/, { withinMs: PATIENCE_MS }));
   const lost = await shop.untold();
   story.act('customer', 'the first one hears nothing: its job is in no queue, and with no worker');
 

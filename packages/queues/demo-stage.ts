@@ -34,6 +34,9 @@ export interface Worker {
   quiet: boolean;
 }
 
+/** For whatever is waited for: a process takes seconds to start on a machine that has much to do. */
+export const PATIENCE_MS = 40_000;
+
 /** One for both halves: some brokers take ten seconds to start. */
 let backends: Promise<Backends> | undefined;
 
@@ -86,7 +89,7 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage, { c
     promises: (...clauses: Clause[]) => clauses.every((clause) => notifications.guarantees[clause] === true),
     /** @returns the front's own address, that the proxy does not hear. */
     async open(file: string, more: Record<string, string> = {}): Promise<string> {
-      const direct = await start(file, [], more).url();
+      const direct = await start(file, [], more).url(PATIENCE_MS);
       proxy.target(direct);
       return direct;
     },
@@ -103,7 +106,7 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage, { c
       const worker: Worker = {
         program: start('worker.ts', [], { LOG_LEVEL: 'debug', ...more }, onLine),
         quiet: false,
-        saw: (message, withinMs = 15_000) =>
+        saw: (message, withinMs = PATIENCE_MS) =>
           entries.find(`"${message}" of ${actor}`, (entry) => entry.message === message, { withinMs }),
       };
       void worker.program.exited.then(() =>
@@ -121,7 +124,8 @@ export async function openStage({ story, signal, chosen, use, keep }: Stage, { c
       count(
         'select count(*) from shop.payments p where not exists (select from shop.messages m where m.payment = p.id)',
       ),
-    until: <T>(what: string, condition: () => T | Promise<T>) => until(what, condition, { withinMs: 20_000, signal }),
+    until: <T>(what: string, condition: () => T | Promise<T>) =>
+      until(what, condition, { withinMs: PATIENCE_MS, signal }),
   };
 }
 

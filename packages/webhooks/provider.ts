@@ -11,11 +11,10 @@ import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, notFound, problemHandler } from '@patterns/kit/problem';
 import express, { type RequestHandler } from 'express';
-import { listDead, replayDelivery, replayRange } from './dead-letters.ts';
 import { type DestinationOptions, guardDestinations } from './destination.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { envDispatcher } from './dispatcher-env.ts';
-import * as endpoints from './endpoints.ts';
+import { endpointRoutes } from './endpoint-routes.ts';
 import { listEvents } from './events.ts';
 import { createMetrics } from './metrics.ts';
 import { createPayment, findPayment, refundPayment } from './payments.ts';
@@ -68,43 +67,7 @@ export async function startProvider({
   });
   // #endregion
 
-  app.post(protocol.ENDPOINTS, async (request, response) => {
-    const created = await endpoints.createEndpoint(pool, destinations, request.body);
-    // The secret is in it: not for any cache.
-    response.status(201).location(`${protocol.ENDPOINTS}/${created.id}`).set('Cache-Control', 'no-store').json(created);
-  });
-  app.get(protocol.ENDPOINTS, async (_request, response) => {
-    response.json({ endpoints: await endpoints.listEndpoints(pool) });
-  });
-  app.get(`${protocol.ENDPOINTS}/:id`, async (request, response) => {
-    response.json(await endpoints.findEndpoint(pool, request.params.id));
-  });
-  app.delete(`${protocol.ENDPOINTS}/:id`, async (request, response) => {
-    await endpoints.deleteEndpoint(pool, request.params.id);
-    response.status(204).end();
-  });
-  app.post(`${protocol.ENDPOINTS}/:id/disable`, async (request, response) => {
-    await endpoints.disableEndpoint(pool, request.params.id, 'disabled by its owner');
-    response.json(await endpoints.findEndpoint(pool, request.params.id));
-  });
-  app.post(`${protocol.ENDPOINTS}/:id/enable`, async (request, response) => {
-    response.json(await endpoints.enableEndpoint(pool, request.params.id));
-  });
-  app.post(`${protocol.ENDPOINTS}/:id/rotate-secret`, async (request, response) => {
-    const rotated = await endpoints.rotateSecret(pool, request.params.id, request.body);
-    response.set('Cache-Control', 'no-store').json(rotated);
-  });
-  app.get(`${protocol.ENDPOINTS}/:id/dead`, async (request, response) => {
-    response.json({ dead: await listDead(pool, request.params.id) });
-  });
-  app.post(`${protocol.ENDPOINTS}/:id/replay`, async (request, response) => {
-    response.status(202).json({ replayed: await replayRange(pool, request.params.id, request.body) });
-  });
-  app.post(`${protocol.DELIVERIES}/:id/replay`, async (request, response) => {
-    await replayDelivery(pool, request.params.id);
-    response.status(202).end();
-  });
-
+  app.use(endpointRoutes(pool, destinations));
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.contentType).send(await metrics.read());
   });

@@ -9,18 +9,21 @@ const start = ({ databaseUrl }: Provider, env: Record<string, string> = {}) =>
     env: { DATABASE_URL: databaseUrl, WEBHOOK_ALLOW: '127.0.0.1', WEBHOOK_TIME_FACTOR: '0.001', ...env },
   });
 
+/** A process starts, on a machine on which much else is going on. */
+const STARTED = { withinMs: 30_000 };
+
 const idsOf = (webhooks: readonly { headers: { [name: string]: unknown } }[]) =>
   webhooks.map(({ headers }) => String(headers['webhook-id'])).sort();
 
 requirePostgres()('dispatchers as processes', () => {
-  describe('of which', { concurrent: true }, () => {
+  describe('of which', { concurrent: true, timeout: 60_000 }, () => {
     test('one is killed with -9 in mid-attempt: another one sends what it had, with the same id', async () => {
       await using provider = await openProvider();
       await using receiver = await openReceiver(() => {}, 204); // the first attempt gets no answer
       const { id } = await provider.register(receiver.url);
       await using victim = start(provider, { WEBHOOK_TIMEOUT_MS: '1000' });
       const event = await provider.pay();
-      await receiver.webhooks.next();
+      await receiver.webhooks.next(STARTED);
       await victim.kill('SIGKILL');
       await using _other = provider.dispatch({ timeFactor: 1 }); // nothing but the lease brings it back so soon
       expect((await receiver.webhooks.next()).headers['webhook-id']).toBe(event);
@@ -37,7 +40,7 @@ requirePostgres()('dispatchers as processes', () => {
       const { id } = await provider.register(receiver.url);
       await using dispatcher = start(provider);
       await provider.pay();
-      await receiver.webhooks.next();
+      await receiver.webhooks.next(STARTED);
       const exit = dispatcher.kill('SIGTERM');
       await until('it has stopped listening', async () => {
         const [{ listening }] = (await provider.query(

@@ -32,6 +32,8 @@ export interface ConsumerOptions extends Pick<WorkerOptions, 'effect' | 'backoff
   log?: Log;
   /** `simple` is X-Signature, for providers that have nothing better: it does not say when a request was made. */
   scheme?: 'standard' | 'simple';
+  /** In which an event is written down, or refused and sent again. 5 s: the provider waits 15, and others are less patient. */
+  deadlineMs?: number;
   /** 64 KiB: events are small. Of what is larger, no more is read. */
   maxBodyBytes?: number;
   /** Events worked on at a time; 0 leaves them to other processes (`node inbox.ts`). */
@@ -39,9 +41,6 @@ export interface ConsumerOptions extends Pick<WorkerOptions, 'effect' | 'backoff
   graceMs?: number;
 }
 
-/** The provider waits 15 s or less, and some only 5. What takes longer is refused, and comes again: a connection within 2 s,
- *  and the row within another 2. */
-const ENQUEUE = { acquireMs: 2_000, statementMs: 2_000 };
 const RETRY_AFTER_SECONDS = '5';
 
 /** For all of a request: who sends a few bytes a minute holds a connection for nothing. */
@@ -54,13 +53,16 @@ export async function startConsumer({
   port,
   log = createLog('shop'),
   scheme = 'standard',
+  deadlineMs = 5_000,
   maxBodyBytes = 64 * 1_024,
   workers = 4,
   graceMs,
   ...work
 }: ConsumerOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
-  const pool = opened.adopt(openPool({ url: databaseUrl, size: 10, ...ENQUEUE }), (each) => each.end());
+  // Half of it for a free connection, half for the row (less what openPool adds to it).
+  const waits = { acquireMs: deadlineMs / 2, statementMs: deadlineMs / 2 - 500 };
+  const pool = opened.adopt(openPool({ url: databaseUrl, size: 10, ...waits }), (each) => each.end());
   // Connections of their own: however much there is to do, the next request finds one.
   const workPool = opened.adopt(
     openPool({ url: databaseUrl, size: Math.max(1, workers), statementMs: EFFECT_STATEMENT_MS }),

@@ -48,7 +48,7 @@ requirePostgres()('the consumer', () => {
         'another id': { headers: { 'webhook-id': 'evt_other' } },
         'another secret': { secret: newSecret() },
         'another body': { body: changed },
-        'another time': { headers: { 'webhook-timestamp': `${nowSeconds() + 1}` } },
+        'another time': { headers: { 'webhook-timestamp': `${nowSeconds() + 60}` } },
         'an unknown version': { headers: { 'webhook-signature': 'v2,AAAA' } },
         'a shorter signature': { headers: { 'webhook-signature': 'v1,AAAA' } },
         'not even JSON': { body: Buffer.from('{') },
@@ -201,7 +201,7 @@ requirePostgres()('the consumer', () => {
       await using line = await startFaultProxy(database.url);
       const secret = newSecret();
       const secrets = () => [readSecret(secret)];
-      await using consumer = await startConsumer({ databaseUrl: line.url, secrets, log: quiet, backoffMs: 20 });
+      await using consumer = await startConsumer({ databaseUrl: line.url, secrets, log: quiet });
       const [event, other] = [paymentEvent(), paymentEvent()];
       expect((await send(consumer.url, secret, other)).status).toBe(200);
 

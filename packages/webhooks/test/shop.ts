@@ -22,7 +22,7 @@ export async function openShopDatabase(): Promise<ShopDatabase> {
   await using stack = new AsyncDisposableStack();
   const { url } = stack.use(await createDatabase(inject('databaseUrl'), 'shop'));
   await createShop(url);
-  const pool = stack.adopt(openPool({ url, size: 4, statementMs: 10_000 }), (each) => each.end());
+  const pool = stack.adopt(openPool({ url, size: 4, statementMs: 10_000, acquireMs: 15_000 }), (each) => each.end());
   const opened = stack.move();
   return { url, pool, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
@@ -42,6 +42,7 @@ export async function openTestShop({
       log: quiet,
       graceMs: 2_000,
       backoffMs: 20,
+      deadlineMs: 20_000, // the machine may be busy with other things
       ...options,
     }),
   );

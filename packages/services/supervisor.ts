@@ -43,11 +43,11 @@ export interface Plan {
   stopSignal: NodeJS.Signals;
 }
 
-export type Report =
-  /** `line` is the one that the server printed with the plan's `ready` in it. */
-  | { is: 'ready'; pid: number; line: string }
-  /** `output` is the end of what the server printed. */
-  | { is: 'exited'; why: string; output: string };
+/** `line` is the one that the server printed with the plan's `ready` in it. */
+export type Report = { is: 'ready'; pid: number; line: string } | Exited;
+
+/** `output` is the end of what the server printed. */
+type Exited = { is: 'exited'; why: string; output: string };
 
 /** Signalled servers are gone in a few hundredths of a second; one that is frozen (SIGSTOP) needs the harder word. */
 const stopGraceMs = 400;
@@ -64,22 +64,13 @@ function report(message: Report): void {
 }
 
 /** Runs a command until it and everything that holds its output has ended. */
-async function run(
-  { file, args, env, user }: Command,
-  cwd: string,
-  ready?: string,
-): Promise<{ why: string; output: string }> {
+async function run({ file, args, env, user }: Command, cwd: string, ready?: string): Promise<Omit<Exited, 'is'>> {
   // A process group of its own, so that what it started can be killed with it.
-  const child = spawn(file, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    ...user,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const options = { cwd, env: { ...process.env, ...env }, ...user, detached: true };
+  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   running = child;
   // When it is killed, what it started would go on without it (RabbitMQ's is a script that started an Erlang).
-  child.once('exit', () => signalGroup(child.pid, 'SIGKILL'));
+  child.once('exit', () => signalGroup(child.pid as number, 'SIGKILL'));
   let output = '';
   let waiting = true;
   for (const stream of [child.stdout, child.stderr]) {
@@ -143,8 +134,7 @@ async function end(): Promise<void> {
   process.exit(0);
 }
 
-function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
-  if (leader === undefined) return; // it could not be started
+function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal);
   } catch {

@@ -24,7 +24,7 @@ const lines = {
 };
 
 const GENERAL =
-  'Both servers run with their defaults and write nothing through to the disk, for all alike; the tables are analyzed after the backlog ' +
+  'For all alike neither server waits for its disk (Redis keeps no file, PostgreSQL runs with fsync off), and the tables are analyzed after the backlog ' +
   'was put there. Each promises something else:';
 
 export const GUARANTEES = [GENERAL, '', ...Object.entries(lines).map(([who, what]) => `- ${who}: ${what}.`)].join('\n');

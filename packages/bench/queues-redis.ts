@@ -1,7 +1,7 @@
 /**
  * Queues in Redis: ours, BullMQ, and the bare commands of ours. Libraries are loaded by whom they are for: some take half a second.
  *
- * BullMQ with a concurrency of 200, which was the best of 50, 100, 200 and 400 here, by little; finished jobs are removed.
+ * BullMQ with a concurrency of 200, since 50, 100, 200 and 400 made no difference that could be told from noise; finished jobs are removed.
  */
 import { Redis } from 'ioredis';
 import { type Contestant, giveUp, MAX_ATTEMPTS, payload } from './queues-contestant.ts';

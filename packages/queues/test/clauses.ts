@@ -232,7 +232,7 @@ export const clauses: Record<Clause, ClauseCheck> = {
       await queue.enqueue(jobs.slice(4));
       await expectFull(add(queue));
       const taken = await takeAll(queue, 5);
-      expect(taken.map(({ job }) => job.data).sort()).toEqual([0, 1, 2, 3, 4]);
+      expect(taken.map(({ job }) => job.data).toSorted((a, b) => Number(a) - Number(b))).toEqual([0, 1, 2, 3, 4]);
       await expectNothing(queue, SHORT_MS);
       await queue.settle(taken.map((delivery) => ({ delivery, as: 'done' })));
       const { id } = await add(queue);

@@ -79,7 +79,7 @@ async function steadily(everyMs: number, startedAt: number, endsAt: number, work
   for (let dueAt = startedAt; dueAt < endsAt; dueAt += everyMs) {
     const waitMs = dueAt - performance.now();
     if (waitMs > 0) await delay(waitMs);
-    begun.push(work(dueAt));
+    begun.push(work(Math.min(dueAt, performance.now()))); // a timer may be a millisecond early
   }
   await Promise.all(begun);
 }

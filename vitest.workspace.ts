@@ -13,7 +13,8 @@ const projects = readdirSync('packages', { withFileTypes: true })
 /** What takes long begins first: at the end of the run no worker is left alone with it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification) => /\b(?:delivery|demo|kafka|rabbitmq|chaos|bench)\b/.test(moduleId);
+    const isLong = ({ moduleId }: TestSpecification) =>
+      /\b(?:delivery|demo|kafka|rabbitmq|chaos|bench)\b/.test(moduleId);
     return files.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
   }
 }

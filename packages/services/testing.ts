@@ -39,14 +39,14 @@ export async function requireKafka(): Promise<{ describe: Describe; name: string
   }
 }
 
-/** A `describe` for suites that need a RabbitMQ. Rejects when AMQP_URL names one that does not answer: a mistake, not a lack. */
-export async function requireRabbitmq(): Promise<Describe> {
+/** A `describe` for suites that need a RabbitMQ, and whether it is one that we start, and may kill. Rejects when AMQP_URL names one
+ *  that does not answer: a mistake, not a lack. */
+export async function requireRabbitmq(): Promise<{ describe: Describe; isOurs: boolean }> {
   try {
-    await locateRabbitmq();
-    return describe;
+    return { describe, isOurs: (await locateRabbitmq()).from === 'program' };
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== 'not-installed') throw error;
-    return describeUnless(error.message);
+    return { describe: describeUnless(error.message), isOurs: false };
   }
 }
 

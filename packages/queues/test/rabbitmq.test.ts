@@ -14,7 +14,7 @@ import { startRabbitmqRig } from './rabbitmq-rig.ts';
 const START_MS = 90_000;
 const LEASE = { leaseMs: 60_000, waitMs: 8_000 };
 
-const describeRabbitmq = await requireRabbitmq();
+const { describe: describeRabbitmq, isOurs } = await requireRabbitmq();
 
 describeRabbitmq('rabbitmq', () => {
   let rabbitmq: Service;
@@ -91,6 +91,7 @@ describeRabbitmq('rabbitmq', () => {
     name: 'rabbitmq',
     guarantees: RABBITMQ_GUARANTEES,
     start: (clause) => startRabbitmqRig(rabbitmq, clause),
+    restarts: isOurs,
   });
 });
 

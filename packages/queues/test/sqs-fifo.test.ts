@@ -15,4 +15,5 @@ guaranteesOf({
   name: 'sqs-fifo',
   guarantees: SQS_FIFO_GUARANTEES,
   start: () => startSqsRig(emulator.url, { fifo: true }),
+  restarts: false, // it has all in memory
 });

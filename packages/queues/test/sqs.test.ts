@@ -67,4 +67,9 @@ describe('what is more than SQS takes at once', { concurrent: true }, () => {
   });
 });
 
-guaranteesOf({ name: 'sqs', guarantees: SQS_GUARANTEES, start: () => startSqsRig(emulator.url, { fifo: false }) });
+guaranteesOf({
+  name: 'sqs',
+  guarantees: SQS_GUARANTEES,
+  start: () => startSqsRig(emulator.url, { fifo: false }),
+  restarts: false, // it has all in memory
+});

@@ -1,4 +1,5 @@
-/** What SQS keeps, and what it does not, by its documentation. [Amazon SQS developer guide and API reference] */
+/** What SQS keeps, and what it does not, by its documentation, and as far as the emulator shows it. [Amazon SQS developer guide and API
+ *  reference] */
 import type { Guarantees } from './queue.ts';
 
 export const SQS_GUARANTEES: Guarantees = {
@@ -16,7 +17,8 @@ export const SQS_GUARANTEES: Guarantees = {
   'delayed-job': true,
   'order-per-key': 'a standard queue orders by best effort only; a FIFO queue keeps it',
   bounded: true,
-  'survives-restart': true,
+  'survives-restart':
+    'the emulator keeps everything in memory; that AWS stores it on several servers cannot be shown from here',
   reconnects: true,
   'oldest-age': 'only CloudWatch knows it (ApproximateAgeOfOldestMessage), once a minute',
 };

@@ -14,6 +14,5 @@ afterAll(() => emulator[Symbol.asyncDispose]());
 guaranteesOf({
   name: 'sqs-fifo',
   guarantees: SQS_FIFO_GUARANTEES,
-  start: () => startSqsRig(emulator.url, { fifo: true }),
-  restarts: false, // it has all in memory
+  start: (clause) => startSqsRig(emulator.url, { fifo: true, clause }),
 });

@@ -2,14 +2,24 @@
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startProcess } from '@patterns/kit/testing/processes';
-import type { Queue, QueueOptions } from '../queue.ts';
+import type { Clause, Queue, QueueOptions } from '../queue.ts';
 import { sqsClient } from '../sqs-client.ts';
 import { openSqsQueue } from '../sqs-queue.ts';
 import { createSqsQueues } from '../sqs-queues.ts';
 import type { QueueRig } from './guarantees.ts';
 
-export async function startSqsRig(endpoint: string, { fifo }: { fifo: boolean }): Promise<QueueRig> {
+export interface SqsRigOptions {
+  fifo: boolean;
+  clause?: Clause;
+}
+
+export async function startSqsRig(shared: string, { fifo, clause }: SqsRigOptions): Promise<QueueRig> {
   const stack = new AsyncDisposableStack();
+  // The one that is killed is a process of its own, and serves nobody else.
+  const start = (port = 0) =>
+    stack.use(startProcess(new URL('../sqs-emulator.ts', import.meta.url), { env: { PORT: `${port}` } }));
+  let own = clause === 'survives-restart' ? start() : undefined;
+  const endpoint = (await own?.url()) ?? shared;
   const queueName = `test-${crypto.randomUUID()}`;
   const proxy = stack.use(await startFaultProxy(endpoint));
   return {
@@ -29,6 +39,11 @@ export async function startSqsRig(endpoint: string, { fifo }: { fifo: boolean })
       proxy.cut();
       await work();
       proxy.accept();
+    },
+    async restart() {
+      await own?.kill('SIGKILL');
+      own = start(Number(new URL(endpoint).port));
+      await own.url();
     },
     startStuckWorker: (leaseMs) =>
       stack.use(

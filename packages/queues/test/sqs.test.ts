@@ -70,6 +70,5 @@ describe('what is more than SQS takes at once', { concurrent: true }, () => {
 guaranteesOf({
   name: 'sqs',
   guarantees: SQS_GUARANTEES,
-  start: () => startSqsRig(emulator.url, { fifo: false }),
-  restarts: false, // it has all in memory
+  start: (clause) => startSqsRig(emulator.url, { fifo: false, clause }),
 });

@@ -4,7 +4,7 @@ import type { Queue } from '@patterns/queues/queue';
 import { work } from '@patterns/queues/work';
 import { type Contestant, giveUp, MAX_ATTEMPTS, type Payload, payload } from './queues-contestant.ts';
 
-/** Jobs do nothing, so many fit into a worker: no more than half of them come in one answer. */
+/** Jobs do nothing, so many fit into a worker, and a third of them into one answer. */
 export const OUR_CONCURRENCY = 1_000;
 
 export function oursOn(queue: Queue): Contestant {

@@ -6,6 +6,7 @@
  * flight is answered.
  */
 import { createServer } from 'node:http';
+import { repeat } from '@patterns/kit/background';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -15,7 +16,6 @@ import { findPostgres } from '@patterns/services/postgres';
 import express from 'express';
 import type { PoolClient } from 'pg';
 import { admitAtMost } from './admission.ts';
-import { repeat } from './background.ts';
 import { sendRepresentation } from './conditional.ts';
 import { openDatabase, transaction } from './database.ts';
 import { whenLeft } from './departure.ts';

@@ -8,6 +8,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { repeat } from '@patterns/kit/background';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -15,7 +16,6 @@ import { main } from '@patterns/kit/main';
 import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
 import { findPostgres } from '@patterns/services/postgres';
 import express from 'express';
-import { repeat } from './background.ts';
 import { openDatabase } from './database.ts';
 import { whenNobodyWaits } from './departure.ts';
 import { accept, cancel, countPending, find, sweep } from './jobs.ts';

@@ -9,8 +9,9 @@ import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { type ChildProgram, startProcess } from '@patterns/kit/testing/processes';
 import { createDatabase } from '@patterns/services/database';
 import pg from 'pg';
+import { openPool } from './database.ts';
 import { startProvider } from './provider.ts';
-import { createProvider, openPool } from './provider-database.ts';
+import { createProvider } from './provider-database.ts';
 
 const DISPATCHERS = 2;
 /** A minute of the schedule is 60 ms, and the ten attempts are over in some four minutes: longer than a run. */

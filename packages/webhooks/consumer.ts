@@ -7,19 +7,20 @@
  * events that were begun are finished.
  */
 import { createServer } from 'node:http';
+import { repeat } from '@patterns/kit/background';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
 import express, { type RequestHandler } from 'express';
-import { repeat } from './background.ts';
+import { openPool } from './database.ts';
 import { EFFECT_STATEMENT_MS, enqueue, startWorker, type WorkerOptions } from './inbox.ts';
 import { joinProvider, useSecret } from './joining.ts';
 import { bookEvent, findOrder } from './orders.ts';
 import { ID_HEADER, readEvent, SIMPLE_SIGNATURE_HEADER, WEBHOOKS } from './protocol.ts';
 import { openKeyRing } from './registration.ts';
-import { openPool, openShop } from './shop-database.ts';
+import { openShop } from './shop-database.ts';
 import { type Secret, type Verdict, verify, verifyBody } from './signature.ts';
 import { inboxRoutes, sweep } from './upkeep.ts';
 

@@ -9,9 +9,10 @@ import { until } from '@patterns/kit/testing/until';
 import { httpWire } from '@patterns/kit/wire';
 import { createDatabase } from '@patterns/services/database';
 import { findPostgres } from '@patterns/services/postgres';
+import { openPool } from './database.ts';
 import { openBooks } from './demo-books.ts';
 import { ENDPOINTS, EVENTS, PAYMENTS, type PaymentEvent, type PaymentState, WEBHOOKS } from './protocol.ts';
-import { createShop, openPool } from './shop-database.ts';
+import { createShop } from './shop-database.ts';
 
 /** Ten times what a process needs to start: the machine may be busy with other things. */
 const START_MS = 30_000;

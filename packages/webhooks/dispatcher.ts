@@ -9,12 +9,12 @@ import { envUrl } from '@patterns/kit/env';
 import { createLog, type Log } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { Agent } from 'undici';
+import { openPool } from './database.ts';
 import { type Claim, claim } from './deliveries.ts';
 import { attempt, type Outcome } from './delivery.ts';
 import { type DestinationOptions, guardDestinations } from './destination.ts';
 import { envDispatcher } from './dispatcher-env.ts';
 import { fanOut, NEW_EVENTS } from './events.ts';
-import { openPool } from './provider-database.ts';
 import { keepVerdicts } from './verdicts.ts';
 import { listenFor } from './wake-up.ts';
 

@@ -7,9 +7,9 @@
  */
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Pool } from 'pg';
+import { inTransaction } from './database.ts';
 import { DestinationError, type Destinations } from './destination.ts';
 import { demand, EVENT_TYPES, type EventType, fieldsOf } from './protocol.ts';
-import { inTransaction } from './provider-database.ts';
 import { newId } from './provider-ids.ts';
 import { newSecret } from './signature.ts';
 

@@ -4,8 +4,8 @@
  */
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Pool, PoolClient } from 'pg';
+import { inTransaction } from './database.ts';
 import type { EventPage, EventType, PaymentEvent, PaymentState } from './protocol.ts';
-import { inTransaction } from './provider-database.ts';
 import { newId } from './provider-ids.ts';
 
 /** Dispatchers listen here. It wakes them up and says nothing: who misses it finds the event at the next look. */

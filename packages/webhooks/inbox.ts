@@ -9,9 +9,9 @@ import { envInteger, envUrl } from '@patterns/kit/env';
 import { createLog, type Log } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import type { Pool, PoolClient } from 'pg';
+import { inTransaction, openPool } from './database.ts';
 import { bookEvent } from './orders.ts';
 import type { PaymentEvent } from './protocol.ts';
-import { inTransaction, openPool } from './shop-database.ts';
 
 /** One statement of an effect. 5 s: it is a row or two, and whoever waits longer waits for a lock. */
 export const EFFECT_STATEMENT_MS = 5_000;

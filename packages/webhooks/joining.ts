@@ -2,10 +2,11 @@
  * How a shop that is run by hand comes to its webhooks: it registers at the provider, asks it from time to time for what it has
  * missed, exchanges its secret on SIGUSR2, and, when its database goes with it, says good-bye.
  */
+
+import { repeat } from '@patterns/kit/background';
 import { envInteger } from '@patterns/kit/env';
 import type { Log } from '@patterns/kit/log';
 import type { Pool } from 'pg';
-import { repeat } from './background.ts';
 import { PAYMENTS, WEBHOOKS } from './protocol.ts';
 import { reconcile } from './reconcile.ts';
 import { type KeyRing, keepSecret, register, rotate, unregister } from './registration.ts';

@@ -17,9 +17,10 @@ import { type Listening, listen } from '@patterns/kit/listen';
 import { main } from '@patterns/kit/main';
 import express from 'express';
 import type { Pool, PoolClient } from 'pg';
+import { openPool } from './database.ts';
 import { startNaiveProvider } from './naive-provider.ts';
 import { PAYMENTS, type PaymentEvent, WEBHOOKS } from './protocol.ts';
-import { openPool, openShop } from './shop-database.ts';
+import { openShop } from './shop-database.ts';
 
 export interface NaiveOptions {
   pool: Pool;

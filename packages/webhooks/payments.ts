@@ -6,9 +6,9 @@
  */
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Pool, PoolClient } from 'pg';
+import { inTransaction } from './database.ts';
 import { appendEvent } from './events.ts';
 import type { EventType, PaymentState } from './protocol.ts';
-import { inTransaction } from './provider-database.ts';
 import { newId } from './provider-ids.ts';
 
 // #region outbox

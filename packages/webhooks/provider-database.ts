@@ -4,7 +4,7 @@
  */
 import { createDatabase } from '@patterns/services/database';
 import { findPostgres } from '@patterns/services/postgres';
-import pg from 'pg';
+import { createTables } from './database.ts';
 
 /** In a schema of their own: the database may be somebody else's. The lock keeps two programs that start at once from creating
  *  the same table twice; one query text is one transaction, so it is held to the end. */
@@ -60,43 +60,9 @@ const SCHEMA = `
   create index if not exists deliveries_due on provider.deliveries (endpoint, due_at) where state = 'pending';
   create index if not exists deliveries_dead on provider.deliveries (endpoint, id) where state = 'dead';`;
 
-export interface ProviderPoolOptions {
-  url: string;
-  /** Connections at most. */
-  size: number;
-  /** One statement, a wait for a lock included. 5 s: those here take milliseconds, and a client waits no longer. */
-  statementMs?: number;
-  /** Waiting for a free connection, or for a new one. */
-  acquireMs?: number;
-}
-
-/** Opens a pool in which no wait is endless. It ends with `pool.end()`. */
-export function openPool({ url, size, statementMs = 5_000, acquireMs = 2_000 }: ProviderPoolOptions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: url,
-    application_name: 'webhooks-provider',
-    max: size,
-    connectionTimeoutMillis: acquireMs,
-    statement_timeout: statementMs,
-    query_timeout: statementMs + 500, // our own watch, for a server of which nothing is heard at all
-  });
-  // A connection that breaks emits an error nobody awaits, and without a listener that ends the process. Idle ones are the
-  // pool's to tell, those in use their own.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  return pool;
-}
-
 /** Creates the tables unless they are there. */
-export async function createProvider(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  client.on('error', () => {}); // the query that it broke rejects
-  await client.connect();
-  try {
-    await client.query(SCHEMA);
-  } finally {
-    await client.end();
-  }
+export function createProvider(url: string): Promise<void> {
+  return createTables(url, SCHEMA);
 }
 
 /** The database of a provider run by hand: DATABASE_URL, or else one of its own, gone when `stack` is disposed. */
@@ -109,23 +75,4 @@ export async function openProvider(stack: AsyncDisposableStack, signal: AbortSig
   }
   await createProvider(url);
   return url;
-}
-
-/** Runs `work` in a transaction: committed when it resolves, rolled back when it rejects. */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let isSpoilt = false;
-  try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    return result;
-  } catch (error) {
-    await client.query('rollback').catch(() => {
-      isSpoilt = true;
-    });
-    throw error;
-  } finally {
-    client.release(isSpoilt); // true closes it: an answer may still be on its way, and the next user would take it for his own
-  }
 }

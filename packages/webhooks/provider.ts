@@ -11,6 +11,7 @@ import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, notFound, problemHandler } from '@patterns/kit/problem';
 import express, { type RequestHandler } from 'express';
+import { openPool } from './database.ts';
 import { type DestinationOptions, guardDestinations } from './destination.ts';
 import { startDispatcher } from './dispatcher.ts';
 import { envDispatcher } from './dispatcher-env.ts';
@@ -19,7 +20,7 @@ import { listEvents } from './events.ts';
 import { createMetrics } from './metrics.ts';
 import { createPayment, findPayment, refundPayment } from './payments.ts';
 import * as protocol from './protocol.ts';
-import { openPool, openProvider } from './provider-database.ts';
+import { openProvider } from './provider-database.ts';
 
 export interface ProviderOptions extends DestinationOptions {
   /** Its tables are there (`createProvider`). */

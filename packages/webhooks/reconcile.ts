@@ -8,9 +8,9 @@
 import { ConfigError, envInteger, envUrl } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
 import type { Pool, PoolClient } from 'pg';
+import { inTransaction, openPool } from './database.ts';
 import { enqueue } from './inbox.ts';
 import { EVENTS, type EventPage, fieldsOf, readEvent } from './protocol.ts';
-import { inTransaction, openPool } from './shop-database.ts';
 
 export interface ReconcileOptions {
   /** Events younger than this may still be on their way, and are left for the next time. 1 min: the first retry. */

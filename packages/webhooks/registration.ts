@@ -4,9 +4,10 @@
  * The secrets are kept in the shop's database, so that every process of the shop has the same ones. While they are being
  * exchanged there are two: the provider signs with both, and each process may take its time to learn the new one.
  */
+
+import { repeat } from '@patterns/kit/background';
 import type { Log } from '@patterns/kit/log';
 import type { Pool } from 'pg';
-import { repeat } from './background.ts';
 import { ENDPOINTS, fieldsOf } from './protocol.ts';
 import { readSecret, type Secret } from './signature.ts';
 

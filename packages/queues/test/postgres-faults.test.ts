@@ -74,7 +74,7 @@ requirePostgres()('a queue in PostgreSQL', () => {
       const done = new Set<unknown>();
       const stop = new AbortController();
       const count = async ({ data }: { data: unknown }) => {
-        await new Promise((resolve) => setTimeout(resolve, 2));
+        await new Promise((resolve) => setTimeout(resolve, 2)); // the work: it must not be over before the connections are
         done.add(data);
       };
       const working = work(queue, { count }, { signal: stop.signal, concurrency: 10, leaseMs: 500 });

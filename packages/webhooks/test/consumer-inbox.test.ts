@@ -5,9 +5,9 @@ import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { requirePostgres } from '@patterns/services/testing';
 import { expect, test } from 'vitest';
+import { openPool } from '../database.ts';
 import { enqueue, startWorker } from '../inbox.ts';
 import { bookEvent } from '../orders.ts';
-import { openPool } from '../shop-database.ts';
 import { KEPT_DAYS, sweep } from '../upkeep.ts';
 import { openShopDatabase, openTestShop, paymentEvent, quiet, shopView } from './shop.ts';
 

@@ -1,9 +1,9 @@
 import { requirePostgres } from '@patterns/services/testing';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import { openPool } from '../database.ts';
 import { fanOut, listEvents } from '../events.ts';
 import { readEvent } from '../protocol.ts';
-import { openPool } from '../provider-database.ts';
 import { openProvider } from './provider-stage.ts';
 
 const URL = 'http://127.0.0.1:9/hooks';

@@ -6,8 +6,9 @@ import { createDatabase } from '@patterns/services/database';
 import type pg from 'pg';
 import { inject } from 'vitest';
 import { type ConsumerOptions, startConsumer } from '../consumer.ts';
+import { openPool } from '../database.ts';
 import { type PaymentEvent, WEBHOOKS } from '../protocol.ts';
-import { createShop, openPool } from '../shop-database.ts';
+import { createShop } from '../shop-database.ts';
 import { newSecret, readSecret, sign } from '../signature.ts';
 
 export const quiet = createLog('test');

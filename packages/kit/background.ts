@@ -1,8 +1,8 @@
 /**
- * What the shop does beside answering.
+ * What a server does beside answering.
  */
 import { setInterval as every } from 'node:timers/promises';
-import type { Log } from '@patterns/kit/log';
+import type { Log } from './log.ts';
 
 /**
  * Does `work` every `ms` milliseconds, never twice at once, and logs when it fails.

@@ -10,6 +10,7 @@ const ROOMS = ['README.md', 'protocol.ts', 'naive.ts', 'demo.ts', 'test/demo.tes
 export const SIDES = [
   ['server.ts', 'client.ts'],
   ['provider.ts', 'consumer.ts'],
+  ['sidecar.ts', 'app.ts'],
 ] as const;
 
 /** What every chapter shows, and how that is recognized. */

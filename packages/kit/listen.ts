@@ -40,30 +40,34 @@ export async function listen(
   server: Server | Http2Server | Http2SecureServer,
   { port = 0, host = '127.0.0.1', graceMs = 5_000 }: ListenOptions = {},
 ): Promise<Listening> {
-  // With the response that is on its way. A socket stays here as long as it is open, so that the Map grows and shrinks with the
-  // connections, and not with each request: in V8 that would keep dead responses alive for many a garbage collection.
-  const sockets = new Map<Socket, ServerResponse | undefined>();
+  // Raw sockets, because they stay known after an upgrade, when the HTTP server has forgotten them.
+  const sockets = new Set<Socket>();
+  // The response that is on its way, by the socket that carries it (over TLS that is another one than the raw). A socket stays
+  // here as long as it is open, so that the Map grows and shrinks with the connections, and not with each request: in V8 that
+  // would keep dead responses alive for many a garbage collection.
+  const responses = new Map<Socket, ServerResponse | undefined>();
   const closing = new AbortController();
 
-  // Raw sockets are tracked, because they stay known after an upgrade, when the HTTP server has forgotten them.
   server.on('connection', (socket: Socket) => {
-    sockets.set(socket, undefined);
+    sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.httpVersionMajor !== 1) return;
     if (closing.signal.aborted) response.setHeader('Connection', 'close');
-    sockets.set(request.socket, response); // of several that were asked for ahead, the last: it is sent last
+    const { socket } = request;
+    if (!responses.has(socket)) socket.once('close', () => responses.delete(socket));
+    responses.set(socket, response); // of several that were asked for ahead, the last: it is sent last
     response.on('close', answered);
   });
   // One function for all: a closure for each would be kept as long as its response, and some last for hours.
   function answered(this: ServerResponse): void {
     const { socket } = this.req;
-    if (sockets.get(socket) === this) sockets.set(socket, undefined);
+    if (responses.get(socket) === this) responses.set(socket, undefined);
     // A response that began before the drain has not said `Connection: close`: nobody else closes what is idle from now on.
     if (closing.signal.aborted && 'closeIdleConnections' in server) setImmediate(() => server.closeIdleConnections());
   }
-  if ('closeIdleConnections' in server) keepWhatIsSent(server, sockets);
+  if ('closeIdleConnections' in server) keepWhatIsSent(server, responses);
 
   server.listen(port, host);
   await once(server, 'listening').catch((error) => {
@@ -74,17 +78,17 @@ export async function listen(
     // Also sends GOAWAY on HTTP/2 sessions: open streams may finish [RFC 9113 §6.8].
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     // Else the client asks again on a connection that is about to close [RFC 9112 §9.6].
-    for (const response of sockets.values())
+    for (const response of responses.values())
       if (response?.headersSent === false) response.setHeader('Connection', 'close');
     closing.abort();
     // A connection on which nothing was ever asked, as browsers open ahead, does not count as idle: it would hold us up.
-    for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
     const force = setTimeout(() => {
-      for (const socket of sockets.keys()) socket.destroy();
+      for (const socket of sockets) socket.destroy();
     }, graceMs);
     await closed;
     // Upgraded sockets do not count for `server.close()`.
-    while (sockets.size > 0) await new Promise((resolve) => sockets.keys().next().value?.once('close', resolve));
+    while (sockets.size > 0) await new Promise((resolve) => sockets.values().next().value?.once('close', resolve));
     clearTimeout(force);
   }
 
@@ -107,10 +111,10 @@ export async function listen(
 }
 
 /** To Node a connection is idle as soon as its response has been ended: closing it would cut off what is not sent yet. */
-function keepWhatIsSent(server: Server, sockets: ReadonlyMap<Socket, ServerResponse | undefined>): void {
+function keepWhatIsSent(server: Server, responses: ReadonlyMap<Socket, ServerResponse | undefined>): void {
   const closeIdle = server.closeIdleConnections.bind(server);
   server.closeIdleConnections = () => {
-    const isSending = sockets.values().some((response) => response?.writableEnded);
+    const isSending = responses.values().some((response) => response?.writableEnded);
     if (!isSending) closeIdle(); // if it is, whoever was the last to be sent comes here again
   };
 }

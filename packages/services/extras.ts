@@ -55,6 +55,18 @@ export const extras = {
     programs: ['/usr/lib/rabbitmq/bin/rabbitmq-server', 'rabbitmq-server', '/opt/homebrew/sbin/rabbitmq-server'],
     packages: { 'apt-get': 'rabbitmq-server', dnf: 'rabbitmq-server', brew: 'rabbitmq' },
   },
+  nghttp2: {
+    name: 'nghttp2',
+    needed: 'the tests of HTTP/2 with a client and a load generator that are not ours',
+    programs: ['h2load'],
+    packages: { 'apt-get': 'nghttp2-client', dnf: 'nghttp2', apk: 'nghttp2', brew: 'nghttp2' },
+  },
+  python: {
+    name: 'python',
+    needed: 'the second app behind the sidecar',
+    programs: ['python3'],
+    packages: { 'apt-get': 'python3', dnf: 'python3', apk: 'python3', brew: 'python3' },
+  },
 } as const satisfies Record<string, Extra>;
 
 export type ExtraName = keyof typeof extras;

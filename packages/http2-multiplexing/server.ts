@@ -1,0 +1,82 @@
+/**
+ * One road, many lanes: an HTTP/2 server over TLS, on whose connections many requests are under way at once.
+ *
+ * Client and server agree on the version while they shake hands (ALPN): `h2`, or HTTP/1.1 for whoever speaks no other
+ * [RFC 7301]. A request is a stream: a numbered lane with its own end, its own window, its own error. What happens to one
+ * stream is no matter for the others, but they share one connection: its limits (limits.ts), its life and its end (sessions.ts).
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createSecureServer, type ServerHttp2Session } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Certificate, makeCertificate } from '@patterns/kit/certificate';
+import { envInteger, envPort } from '@patterns/kit/env';
+import { type Listening, listen } from '@patterns/kit/listen';
+import { createLog, type Log, logRequests } from '@patterns/kit/log';
+import { main } from '@patterns/kit/main';
+import { LIMITS, type Limits, toServerOptions } from './limits.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { createRoutes } from './routes.ts';
+import { watchSessions } from './sessions.ts';
+
+export interface ServerOptions {
+  port?: number;
+  certificate: Certificate;
+  /** How long an item takes to make. */
+  delayMs?: number;
+  log?: Log;
+  graceMs?: number;
+  limits?: Partial<Limits>;
+}
+
+export interface Http2Listening extends Listening {
+  /** HTTP/2 sessions open now. */
+  readonly sessions: ReadonlySet<ServerHttp2Session>;
+  readonly metrics: Metrics;
+}
+
+/** Starts the server. It speaks HTTP/2 and HTTP/1.1 on the same port. */
+export async function startServer({
+  port,
+  certificate,
+  delayMs = 0,
+  log = createLog('http2-multiplexing'),
+  graceMs,
+  limits: changed,
+}: ServerOptions): Promise<Http2Listening> {
+  const limits = { ...LIMITS, ...changed };
+  const sessions = new Set<ServerHttp2Session>();
+  const metrics = createMetrics({ sessions });
+  const closing = new AbortController();
+  const answer = createRoutes({ delayMs, metrics, log, closing: closing.signal });
+  const logRequest = logRequests(log);
+
+  const server = createSecureServer({ ...certificate, allowHTTP1: true, ...toServerOptions(limits) });
+  server.on('request', (request: unknown, response: unknown) => {
+    const [asked, answered] = [request as IncomingMessage, response as ServerResponse];
+    logRequest(asked, answered, () => void answer(asked, answered));
+  });
+  watchSessions(server, { sessions, limits, metrics, log });
+  const listening = await listen(server, { port, graceMs });
+  listening.closing.addEventListener('abort', () => closing.abort());
+  return Object.defineProperties(listening, {
+    sessions: { value: sessions },
+    metrics: { value: metrics },
+  }) as Http2Listening;
+}
+
+if (import.meta.main) {
+  await main(async (stack) => {
+    const certificate = await makeCertificate();
+    const server = stack.use(await startServer({ certificate, port: envPort(), delayMs: envInteger('DELAY_MS', 0) }));
+    // The certificate vouches for itself: who shall trust it has to be given it. It goes when the server goes.
+    const folder = await mkdtemp(join(tmpdir(), 'http2-'));
+    stack.defer(() => rm(folder, { recursive: true }));
+    const ca = join(folder, 'ca.pem');
+    await writeFile(ca, certificate.cert);
+    console.log(`listening on ${server.url}`);
+    console.log(`in another terminal: curl --http2 --cacert ${ca} ${server.url}/resource1`);
+    console.log(`                 or: pnpm -C packages/http2-multiplexing client ${server.url} ${ca}`);
+  });
+}

@@ -1,0 +1,196 @@
+/**
+ * One connection of the client: opens it, counts its lanes, asks whether the server is still there, and says of a request that
+ * failed whether it may be asked again. It ends by itself when the server goes, dies, or is silent for too long.
+ */
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
+import type { Readable } from 'node:stream';
+
+/** Until the server's settings are here: what the specification recommends as the least that a server allows [RFC 9113 §6.5.2]. */
+const STREAMS_AT_FIRST = 100;
+
+type Code =
+  | 'connect-failed'
+  | 'connection-lost'
+  | 'refused'
+  | 'reset'
+  | 'timeout'
+  | 'aborted'
+  | 'queue-full'
+  | 'closed';
+type Retry = 'safe' | 'if-idempotent' | 'never';
+
+export class Http2Error extends Error {
+  override readonly name = 'Http2Error';
+  readonly code: Code;
+  /** `safe`: the server did nothing with it, whatever the method [RFC 9113 §8.7]. `if-idempotent`: nobody knows whether it did. */
+  readonly retry: Retry;
+
+  constructor(code: Code, message: string, { retry = 'never', cause }: { retry?: Retry; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+export interface SessionOptions {
+  /** PEM of whom to trust; without it, the authorities that Node knows. */
+  ca?: string | undefined;
+  /** For TCP, TLS and ALPN together. */
+  connectMs: number;
+  /** How often the server is asked (PING) whether it is there; it has as long to answer. */
+  pingMs: number;
+}
+
+export interface Exchange {
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: string | Uint8Array | Readable | undefined;
+  /** Resets the stream, also while the body of the answer is read. */
+  readonly signal: AbortSignal | undefined;
+  /** When the head of the answer has to be here, by `performance.now()`. */
+  readonly deadline: number;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** To be read to its end, or destroyed: until then its lane is taken. */
+  readonly body: ClientHttp2Stream;
+}
+
+export class Session {
+  readonly #session: ClientHttp2Session;
+  readonly #onChange: () => void;
+  #streams = 0;
+  #limit = STREAMS_AT_FIRST;
+  #lastId: number | undefined;
+  #failure: Error | undefined;
+  #isConnected = false;
+  #isGone = false;
+
+  /** @param onChange is told that a lane may have become free, or that the session is over. */
+  constructor(url: string, { ca, connectMs, pingMs }: SessionOptions, onChange: () => void) {
+    this.#onChange = onChange;
+    const session = connect(url, { ...(ca ? { ca } : {}), settings: { enablePush: false } });
+    this.#session = session;
+    const fail = (message: string) => session.destroy(new Error(message), constants.NGHTTP2_CANCEL);
+    const connecting = setTimeout(() => fail(`not connected within ${connectMs} ms`), connectMs);
+    const asking = setInterval(() => {
+      if (!this.#isConnected || session.destroyed) return;
+      if (isAsked) return fail(`no answer to a PING within ${pingMs} ms`);
+      isAsked = session.ping(() => (isAsked = false)) ?? false;
+    }, pingMs);
+    let isAsked = false;
+    session.once('connect', () => {
+      clearTimeout(connecting);
+      this.#isConnected = true;
+    });
+    session.on('remoteSettings', ({ maxConcurrentStreams = STREAMS_AT_FIRST }) => {
+      this.#limit = maxConcurrentStreams;
+      onChange();
+    });
+    session.on('goaway', (_code, lastId) => {
+      this.#lastId = lastId;
+    });
+    session.on('error', (error) => {
+      this.#failure = error;
+    });
+    session.once('close', () => {
+      clearTimeout(connecting);
+      clearInterval(asking);
+      this.#isGone = true;
+      onChange();
+    });
+  }
+
+  /** Whether no more streams can be opened. Those that are open may go on. */
+  get isOver(): boolean {
+    return this.#session.closed || this.#session.destroyed;
+  }
+
+  get hasFreeLane(): boolean {
+    return !this.isOver && this.#streams < this.#limit;
+  }
+
+  /** Streams open now. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  // #region exchange
+  /** Sends a request, and resolves with the head of the answer. @throws {Http2Error} */
+  exchange({ headers, body, signal, deadline }: Exchange): Promise<Reply> {
+    const stream = this.#session.request(headers, { endStream: body === undefined, ...(signal ? { signal } : {}) });
+    this.#streams++;
+    if (body !== undefined) send(body, stream);
+    return new Promise((resolve, reject) => {
+      let cause: unknown;
+      let isLate = false;
+      const late = setTimeout(() => {
+        isLate = true;
+        stream.close(constants.NGHTTP2_CANCEL);
+      }, deadline - performance.now());
+      stream.once('response', (answer) => {
+        clearTimeout(late);
+        resolve({ status: answer[':status'] ?? 0, headers: answer, body: stream });
+      });
+      stream.on('error', (error) => (cause = error));
+      stream.once('close', () => {
+        clearTimeout(late);
+        this.#streams--;
+        if (isLate) reject(new Http2Error('timeout', 'no answer within the time allowed'));
+        else if (signal?.aborted) reject(new Http2Error('aborted', 'aborted by the caller', { cause: signal.reason }));
+        else reject(this.#explain(stream, cause));
+        this.#onChange();
+      });
+    });
+  }
+
+  /** What may be asked again: what never left, what is above the last stream that the server names, what it refused. */
+  #explain({ id, rstCode }: ClientHttp2Stream, cause: unknown): Http2Error {
+    const failure = this.#failure ?? cause;
+    if (!this.#isConnected)
+      return new Http2Error('connect-failed', `no connection: ${String(failure)}`, { retry: 'safe', cause: failure });
+    if (id === undefined || id > (this.#lastId ?? Number.POSITIVE_INFINITY))
+      return new Http2Error('refused', 'the server goes, and has not looked at it', { retry: 'safe', cause: failure });
+    if (rstCode === constants.NGHTTP2_REFUSED_STREAM)
+      return new Http2Error('refused', 'the server refused the stream', { retry: 'safe', cause: failure });
+    if (this.#session.destroyed)
+      return new Http2Error('connection-lost', `the connection is lost: ${String(failure)}`, {
+        retry: 'if-idempotent',
+        cause: failure,
+      });
+    return new Http2Error('reset', `reset with code ${rstCode}`, { retry: 'if-idempotent', cause: failure });
+  }
+  // #endregion
+
+  /** Whether the connection itself is gone. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Resets what is open, and resolves when the connection is gone. */
+  destroy(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isGone) return resolve();
+      this.#session.once('close', resolve);
+      this.#session.destroy();
+    });
+  }
+}
+
+function send(body: NonNullable<Exchange['body']>, stream: ClientHttp2Stream): void {
+  if (typeof body === 'string' || body instanceof Uint8Array) {
+    stream.end(body);
+    return;
+  }
+  body.once('error', () => stream.close(constants.NGHTTP2_CANCEL));
+  stream.once('close', () => body.destroy());
+  body.pipe(stream);
+}

@@ -3,10 +3,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
 import type { Log } from '@patterns/kit/log';
 import { answerError, HttpProblem } from '@patterns/kit/problem';
 import type { Metrics } from './metrics.ts';
 import * as protocol from './protocol.ts';
+
+const isStream = (response: object): response is Http2ServerResponse => 'stream' in response;
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 
@@ -64,9 +67,17 @@ export function createRoutes({ delayMs, metrics, log, closing }: RouteOptions): 
   };
 }
 
+// #region send
 function send(response: ServerResponse, type: string, body: string): void {
-  response.writeHead(200, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }).end(body);
+  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+  if (isStream(response)) {
+    const { stream } = response;
+    if (stream.destroyed) return;
+    stream.respond({ ':status': 200, ...headers });
+    stream.end(body);
+  } else response.writeHead(200, headers).end(body);
 }
+// #endregion
 
 function sendJson(response: ServerResponse, body: string): void {
   send(response, 'application/json', body);

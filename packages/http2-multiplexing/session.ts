@@ -131,23 +131,25 @@ export class Session {
     if (body !== undefined) send(body, stream);
     return new Promise((resolve, reject) => {
       let cause: unknown;
-      let isLate = false;
+      let state: 'waiting' | 'answered' | 'late' = 'waiting';
       const late = setTimeout(() => {
-        isLate = true;
+        state = 'late';
         stream.close(constants.NGHTTP2_CANCEL);
       }, deadline - performance.now());
       stream.once('response', (answer) => {
+        state = 'answered';
         clearTimeout(late);
         resolve({ status: answer[':status'] ?? 0, headers: answer, body: stream });
       });
       stream.on('error', (error) => (cause = error));
       stream.once('close', () => {
-        clearTimeout(late);
         this.#streams--;
-        if (isLate) reject(new Http2Error('timeout', 'no answer within the time allowed'));
+        this.#onChange();
+        if (state === 'answered') return; // an error is made for whoever waits: it costs more than all the rest
+        clearTimeout(late);
+        if (state === 'late') reject(new Http2Error('timeout', 'no answer within the time allowed'));
         else if (signal?.aborted) reject(new Http2Error('aborted', 'aborted by the caller', { cause: signal.reason }));
         else reject(this.#explain(stream, cause));
-        this.#onChange();
       });
     });
   }

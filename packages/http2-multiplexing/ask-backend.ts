@@ -4,7 +4,8 @@
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Dispatcher } from 'undici';
 import type { Answer, Ask, Question } from './exchange.ts';
-import type { Backend, Place, UpstreamPool } from './upstream-pool.ts';
+import type { Backend } from './upstream-backend.ts';
+import type { Place, UpstreamPool } from './upstream-pool.ts';
 
 export interface AskOptions {
   upstream: UpstreamPool;

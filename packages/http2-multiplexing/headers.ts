@@ -91,11 +91,12 @@ export function checkRequest({ method, target, raw, version, from, scheme, hasBo
   const authority = authorityOf(raw);
   const { host: _, expect: __, 'content-length': length, ...fields } = fieldsThatCross(raw);
   for (const name of Object.keys(fields)) if (/^(x-forwarded-.*|forwarded)$/.test(name)) delete fields[name];
-  if (length !== undefined && !/^\d{1,15}$/.test(length as string))
-    throw new MalformedError('Content-Length is no length');
-  if (length !== undefined && !hasBody && Number(length) > 0)
-    throw new MalformedError('Content-Length, and no content');
-  if (length !== undefined && hasBody) fields['content-length'] = length;
+  const codings = valuesOf(raw, 'transfer-encoding');
+  if (codings.length > 0 && (version !== '1.1' || length !== undefined || codings.join().toLowerCase() !== 'chunked'))
+    throw new MalformedError('the content is framed in two ways, or in one that is not known here');
+  if (length !== undefined && (!/^\d{1,15}$/.test(String(length)) || (Number(length) > 0 && !hasBody)))
+    throw new MalformedError('Content-Length is no length, or not that of the content');
+  if (hasBody && length !== undefined) fields['content-length'] = length;
   fields['x-forwarded-for'] = from;
   fields['x-forwarded-proto'] = scheme;
   fields['x-forwarded-host'] = authority;
@@ -104,16 +105,17 @@ export function checkRequest({ method, target, raw, version, from, scheme, hasBo
 
 /** `:authority`, or `Host`: once, the same where both are told, and a host with a port at most [RFC 9113 §8.3.1]. */
 function authorityOf(raw: RawFields): string {
-  const told = raw.filter((_, i) => i % 2 === 1 && /^(:authority|host)$/i.test(raw[i - 1]!));
-  const [authority] = told;
-  if (authority === undefined || told.some((other) => other !== authority) || raw.filter(isHost).length > 1) {
+  const hosts = valuesOf(raw, 'host');
+  const [authority, ...others] = [...valuesOf(raw, ':authority'), ...hosts];
+  if (authority === undefined || hosts.length > 1 || others.some((other) => other !== authority))
     throw new MalformedError('the request must name one host');
-  }
   if (!/^([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?$/.test(authority)) throw new MalformedError('the host is none');
   return authority;
 }
 
-const isHost = (name: string, i: number) => i % 2 === 0 && name.toLowerCase() === 'host';
+function valuesOf(raw: RawFields, name: string): string[] {
+  return raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name);
+}
 // #endregion
 
 /**
@@ -122,12 +124,13 @@ const isHost = (name: string, i: number) => i % 2 === 0 && name.toLowerCase() ==
  * @throws {MalformedError}
  */
 export function checkResponse(raw: RawFields, { status, version }: { status: number; version: string }): Fields {
+  if (status > 599) throw new MalformedError(`${status} is no status`); // HTTP/2 in Node would throw [RFC 9110 §15]
   const fields = fieldsThatCross(raw);
   if (status === 204 || status < 200) delete fields['content-length'];
   return { ...fields, via: viaOf(fields, version) };
 }
 
 /** Each hop adds itself, behind those before it, with the version in which the message reached it [RFC 9110 §7.6.3]. */
-function viaOf({ via }: Fields, version: string): string {
-  return via ? `${via}, ${version} patterns` : `${version} patterns`;
+function viaOf({ via = [] }: Fields, version: string): string {
+  return [via, `${version} patterns`].flat().join(', ');
 }

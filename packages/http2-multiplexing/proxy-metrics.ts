@@ -1,6 +1,7 @@
 /** What to watch on a proxy that folds many streams into few connections: how full they are, and what waiting for one costs. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Backend, UpstreamPool } from './upstream-pool.ts';
+import type { Backend } from './upstream-backend.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
 
 /** Adds them to `registry`. `upstream` is asked when they are read. */
 export function createProxyMetrics(registry: Registry, upstream: () => UpstreamPool) {

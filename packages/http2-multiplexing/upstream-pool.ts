@@ -5,36 +5,27 @@
  * once. What comes beyond that waits: in a queue that has an end, for a time that has one. Both are answered 503: a queue
  * without bounds is work for clients who have long left.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { HttpProblem } from '@patterns/kit/problem';
-import { buildConnector, Pool } from 'undici';
+import { Backend, type BackendOptions } from './upstream-backend.ts';
 
-export interface UpstreamOptions {
-  /** To each backend, at most. */
-  connections?: number;
+export interface UpstreamOptions extends Partial<BackendOptions> {
   /** Requests that may wait. Two clients' worth of streams. */
   maxQueue?: number;
   /** How long one waits. Longer than a hiccup, and still no longer than a person. */
   queueMs?: number;
-  /** A backend on the same network answers a SYN within a millisecond. */
-  connectMs?: number;
-  /** How long a backend that could not be reached is left alone before it is asked whether it is back. */
-  ejectMs?: number;
-  /** What it is asked then; any answer will do. */
-  probePath?: string;
   /** Told how long each request has waited, those that did not get through included. */
   onWaited?: (ms: number) => void;
 }
 
-export interface Backend {
-  readonly url: string;
-  readonly pool: Pool;
-  /** Requests that hold a connection. */
-  busy: number;
-  /** Open now. */
-  sockets: number;
-  isEjected: boolean;
-}
+const DEFAULTS = {
+  connections: 8,
+  connectMs: 1_000, // on the same network it takes one
+  ejectMs: 1_000,
+  probePath: '/live',
+  maxQueue: 200,
+  queueMs: 2_000,
+  onWaited: (_ms: number) => {},
+};
 
 /** A place on one of a backend's connections. Disposed when the answer has been read, or the connection is gone. */
 export interface Place extends Disposable {
@@ -48,16 +39,15 @@ interface Waiter {
 
 export class UpstreamPool implements AsyncDisposable {
   readonly backends: readonly Backend[];
-  readonly #options: Required<UpstreamOptions>;
+  readonly #options: typeof DEFAULTS;
   /** In the order in which they came. */
   readonly #queue = new Set<Waiter>();
-  readonly #closed = new AbortController();
   #turn = 0;
 
   constructor(urls: readonly string[], options: UpstreamOptions = {}) {
-    const defaults = { connections: 8, maxQueue: 200, queueMs: 2_000, connectMs: 1_000, ejectMs: 1_000 };
-    this.#options = { ...defaults, probePath: '/live', onWaited: () => {}, ...options };
-    this.backends = urls.map((url) => this.#open(url));
+    const all = { ...DEFAULTS, ...options };
+    this.#options = all;
+    this.backends = urls.map((url) => new Backend(url, all));
   }
 
   get queued(): number {
@@ -71,22 +61,22 @@ export class UpstreamPool implements AsyncDisposable {
    */
   async acquire(signal: AbortSignal, except?: Backend): Promise<Place> {
     signal.throwIfAborted();
+    const { maxQueue, queueMs, onWaited } = this.#options;
     const backend = this.#leastBusy(except);
     if (backend) {
-      this.#options.onWaited(0);
+      onWaited(0);
       return this.#placeOn(backend);
     }
-    if (this.#queue.size >= this.#options.maxQueue) throw tooBusy('too many requests wait for a backend');
+    if (this.#queue.size >= maxQueue) throw tooBusy('too many requests wait for a backend');
     const { promise, resolve, reject } = Promise.withResolvers<Place>();
     const waiter = { except, take: resolve };
     const leave = (reason: unknown) => {
-      this.#queue.delete(waiter); // now: whoever has left must not be given a place
+      this.#queue.delete(waiter); // now: who has left must not be given a place
       reject(reason);
     };
     const onAbort = () => leave(signal.reason);
-    const startedAt = performance.now();
-    const { queueMs } = this.#options;
     const deadline = setTimeout(() => leave(tooBusy(`no backend had time within ${queueMs} ms`)), queueMs);
+    const startedAt = performance.now();
     signal.addEventListener('abort', onAbort);
     this.#queue.add(waiter);
     try {
@@ -94,7 +84,7 @@ export class UpstreamPool implements AsyncDisposable {
     } finally {
       clearTimeout(deadline);
       signal.removeEventListener('abort', onAbort);
-      this.#options.onWaited(performance.now() - startedAt);
+      onWaited(performance.now() - startedAt);
     }
   }
 
@@ -103,12 +93,10 @@ export class UpstreamPool implements AsyncDisposable {
     this.#turn++;
     const turned = this.backends.map((_, i) => this.backends[(i + this.#turn) % this.backends.length]!);
     const others = turned.length > 1 ? turned.filter((backend) => backend !== except) : turned;
-    // If all of them were ejected, it is better to ask than to know.
-    const alive = others.some((backend) => !backend.isEjected)
-      ? others.filter((backend) => !backend.isEjected)
-      : others;
-    const [least] = alive.sort((a, b) => a.busy - b.busy);
-    return least && least.busy < this.#options.connections ? least : undefined;
+    const alive = others.filter(({ isEjected }) => !isEjected);
+    // When all of them are left out, asking is better than giving up.
+    const [least] = (alive.length > 0 ? alive : others).sort((a, b) => a.busy - b.busy);
+    return least?.hasRoom ? least : undefined;
   }
   // #endregion
 
@@ -132,48 +120,14 @@ export class UpstreamPool implements AsyncDisposable {
     }
   }
 
-  #open(url: string): Backend {
-    const { connections, connectMs } = this.#options;
-    const connect = buildConnector({ timeout: connectMs });
-    const counted: typeof connect = (options, callback) =>
-      connect(options, (...result) => {
-        if (result[1]) {
-          backend.sockets++;
-          result[1].once('close', () => backend.sockets--);
-        }
-        callback(...result);
-      });
-    const pool = new Pool(url, { connections, pipelining: 1, connect: counted });
-    const backend: Backend = { url, pool, busy: 0, sockets: 0, isEjected: false };
-    return backend;
-  }
-
-  // #region eject
-  /** Leaves a backend out that could not be reached, until it answers a question that costs nobody anything. */
+  /** Leaves out a backend that could not be reached, until it answers again. */
   eject(backend: Backend): void {
-    if (backend.isEjected) return;
-    backend.isEjected = true;
-    this.#probe(backend).catch(() => {}); // the pool was closed
+    backend.eject(() => this.#serveQueue());
   }
 
-  async #probe(backend: Backend): Promise<void> {
-    const { ejectMs, probePath: path } = this.#options;
-    const { signal } = this.#closed;
-    while (backend.isEjected) {
-      await delay(ejectMs, undefined, { signal });
-      const asked = backend.pool.request({ method: 'GET', path, headersTimeout: ejectMs, signal });
-      const answer = await asked.catch(() => undefined);
-      await answer?.body.dump();
-      backend.isEjected = !answer;
-    }
-    this.#serveQueue();
-  }
-  // #endregion
-
-  /** Closes every connection, without regard to what is on it: first close the server that asks. */
+  /** Closes every connection: first close the server that asks. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort();
-    await Promise.all(this.backends.map(({ pool }) => pool.destroy()));
+    await Promise.all(this.backends.map((backend) => backend[Symbol.asyncDispose]()));
   }
 }
 

@@ -34,35 +34,20 @@ type Callback<T = void> = (error?: unknown, value?: T) => void;
 
 export class RedisSessionStore extends session.Store {
   readonly #redis: Redis & SessionScripts;
-  readonly #prefix: string;
-  readonly #idleMs: number;
-  readonly #absoluteMs: number;
-  readonly #observe: NonNullable<SessionStoreOptions['observe']>;
+  readonly #options: Required<SessionStoreOptions>;
   /** The sessions that are in Redis, or were: as objects, each of which belongs to one request. */
   readonly #stored = new WeakSet<object>();
 
-  constructor({
-    redis,
-    prefix,
-    idleMs = 30 * 60_000,
-    absoluteMs = 12 * 3_600_000,
-    observe = () => {},
-  }: SessionStoreOptions) {
+  constructor(options: SessionStoreOptions) {
     super();
-    this.#redis = withScripts(redis);
-    this.#prefix = prefix;
-    this.#idleMs = idleMs;
-    this.#absoluteMs = absoluteMs;
-    this.#observe = observe;
+    this.#redis = withScripts(options.redis);
+    this.#options = { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000, observe: () => {}, ...options };
     // express-session listens for `connect` and `disconnect` of a store, and after `disconnect` goes on as if nobody had a session.
     // They are not emitted: a guest must hear "later", not "who are you?".
   }
 
   override get(id: string, callback: Callback<SessionData | null>): void {
-    answer(
-      callback,
-      this.#run('get', () => this.#read(id)),
-    );
+    this.#answer('get', callback, () => this.#read(id));
   }
 
   /** Called by express-session with what `get` found: the request's own object, made of it. */
@@ -75,37 +60,29 @@ export class RedisSessionStore extends session.Store {
   /** Writes a new session, or one that was read before and is still there. */
   override set(id: string, data: SessionData, callback: Callback = () => {}): void {
     const mode = this.#stored.has(data) ? 'update' : 'create';
-    answer(
-      callback,
-      this.#run('set', () => this.#write(id, data, mode)),
-    );
+    this.#answer('set', callback, () => this.#write(id, data, mode));
   }
 
   /** Makes the idle time begin anew. That it could not is no reason to break off an answer under way: it is only counted. */
   override touch(id: string, data: SessionData, callback: Callback = () => {}): void {
-    answer(
-      callback,
-      this.#run('touch', () => this.#write(id, data, 'touch')).catch(() => {}),
-    );
+    const done = () => callback();
+    this.#answer('touch', done, () => this.#write(id, data, 'touch'));
   }
 
   override destroy(id: string, callback: Callback = () => {}): void {
-    answer(
-      callback,
-      this.#run('destroy', () => this.#remove(id)),
-    );
+    this.#answer('destroy', callback, () => this.#remove(id));
   }
 
   /** Ends every session of a user, at once. @returns how many there were. @throws {SessionStoreError} */
   destroyAll(userId: number): Promise<number> {
-    return this.#run('destroyAll', () => this.#redis.destroySessionsOf(`${this.#prefix}user:${userId}`, this.#prefix));
+    const { prefix } = this.#options;
+    return this.#run('destroyAll', () => this.#redis.destroySessionsOf(`${prefix}user:${userId}`, prefix));
   }
 
   /** The sessions of a user, the one that will run out first first. @throws {SessionStoreError} */
   async sessionsOf(userId: number): Promise<{ handle: string; signedInAt: number }[]> {
-    const found = await this.#run('list', () =>
-      this.#redis.listSessionsOf(`${this.#prefix}user:${userId}`, this.#prefix),
-    );
+    const { prefix } = this.#options;
+    const found = await this.#run('list', () => this.#redis.listSessionsOf(`${prefix}user:${userId}`, prefix));
     const sessions = [];
     for (let i = 0; i < found.length; i += 2) {
       const data = parseSession(found[i + 1]!);
@@ -116,7 +93,7 @@ export class RedisSessionStore extends session.Store {
 
   /** How many sessions there are, of all users. @throws {SessionStoreError} */
   count(): Promise<number> {
-    return this.#run('count', () => this.#redis.countSessions(`${this.#prefix}all`));
+    return this.#run('count', () => this.#redis.countSessions(`${this.#options.prefix}all`));
   }
 
   async #read(id: string): Promise<SessionData | null> {
@@ -129,24 +106,24 @@ export class RedisSessionStore extends session.Store {
   async #write(id: string, data: SessionData, mode: 'create' | 'update' | 'touch'): Promise<void> {
     if (!isSession(data)) throw new TypeError('a session of nobody is not kept');
     this.#stored.add(data);
-    const ttlMs = this.#leftMs(data);
-    if (ttlMs <= 0) return await this.#remove(id);
+    const leftMs = this.#leftMs(data);
+    if (leftMs <= 0) return await this.#remove(id);
+    const { prefix, idleMs } = this.#options;
     const text = mode === 'touch' ? '' : JSON.stringify(data);
-    const [key, handle, user] = [this.#key(id), handleOf(id), String(data.userId)];
-    await this.#redis.writeSession(key, this.#prefix, handle, mode, ttlMs, this.#idleMs, text, user);
+    await this.#redis.writeSession(this.#key(id), prefix, handleOf(id), mode, leftMs, idleMs, text, `${data.userId}`);
   }
 
   async #remove(id: string): Promise<void> {
-    await this.#redis.destroySession(this.#key(id), this.#prefix, handleOf(id));
+    await this.#redis.destroySession(this.#key(id), this.#options.prefix, handleOf(id));
   }
 
   /** How long a session may now be idle: less and less towards its absolute end. */
   #leftMs({ signedInAt }: SessionData): number {
-    return Math.min(this.#idleMs, signedInAt + this.#absoluteMs - Date.now());
+    return Math.min(this.#options.idleMs, signedInAt + this.#options.absoluteMs - Date.now());
   }
 
   #key(id: string): string {
-    return `${this.#prefix}session:${handleOf(id)}`;
+    return `${this.#options.prefix}session:${handleOf(id)}`;
   }
 
   async #run<T>(command: string, work: () => Promise<T>): Promise<T> {
@@ -159,12 +136,12 @@ export class RedisSessionStore extends session.Store {
       isAnswered = false;
       throw new SessionStoreError(`${command}: ${(cause as Error).message}`, { cause });
     } finally {
-      this.#observe(command, (performance.now() - startedAt) / 1_000, isAnswered);
+      this.#options.observe(command, (performance.now() - startedAt) / 1_000, isAnswered);
     }
   }
-}
 
-/** express-session speaks in callbacks. */
-function answer<T>(callback: Callback<T>, work: Promise<T>): void {
-  void work.then((value) => callback(null, value), callback);
+  /** express-session speaks in callbacks. */
+  #answer<T>(command: string, callback: Callback<T>, work: () => Promise<T>): void {
+    void this.#run(command, work).then((value) => callback(null, value), callback);
+  }
 }

@@ -37,5 +37,7 @@ if (import.meta.main) {
   process.channel?.unref();
   const url = await startNaiveServer(await makeCertificate(), envPort());
   console.log(`listening on ${url}`);
-  console.log(`in another terminal: curl --http2 --insecure ${url}/resource1     then /resource3, which waits for ever`);
+  console.log(
+    `in another terminal: curl --http2 --insecure ${url}/resource1     then /resource3, which waits for ever`,
+  );
 }

@@ -1,0 +1,141 @@
+/**
+ * The demo's second half: the page over one connection, what that connection costs when it stands still, and the end of servers
+ * in the middle of their work.
+ */
+import { once } from 'node:events';
+import { connect, constants } from 'node:http2';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { makeCertificate } from '@patterns/kit/certificate';
+import type { Stage } from '@patterns/kit/demo';
+import { until } from '@patterns/kit/testing/until';
+import { openClient } from './client.ts';
+import { showTenStreams } from './demo-browser.ts';
+import { foldIntoFew } from './demo-fold.ts';
+import { askForPage, oneSession, SIX } from './demo-pages.ts';
+import { DELAY_MS, loadPages, measurePages, openLine, openServer, type Server, STALLED } from './demo-stage.ts';
+import { EVENTS, ITEMS, itemPath, METRICS } from './protocol.ts';
+
+/** What six connections need at the least: seventeen rounds. */
+const SIX_NEED_MS = Math.ceil(ITEMS / SIX) * DELAY_MS;
+
+export async function runSound(stage: Stage): Promise<void> {
+  const [slow, quick] = await Promise.all([
+    openServer(stage, 'server.ts', { DELAY_MS: `${DELAY_MS}` }),
+    openServer(stage, 'server.ts'),
+  ]);
+  await breakNothing(stage, slow);
+  await loadOneWay(stage, slow, quick);
+  await stallTheOne(stage, slow);
+  await openStreams(stage, quick);
+  await replaceServer(stage);
+  await foldIntoFew(stage);
+}
+
+/** What ended the textbook's server. */
+async function breakNothing({ story, use, signal }: Stage, { url, ca }: Server): Promise<void> {
+  story.tryIt(`curl --http2 --insecure -i ${url}/resource1`);
+  const client = use(openClient(url, { ca }));
+  story.wire('client', 'server', 'GET /resource3');
+  const unknown = await client.request('/resource3');
+  story.wire('server', 'client', `${unknown.status}  ${await text(unknown.body)}`);
+
+  const other = connect(url, { ca });
+  use({ [Symbol.asyncDispose]: async () => other.destroy() });
+  const stream = other.request({ ':path': EVENTS });
+  stream.on('error', () => {}); // its own
+  story.wire('other', 'server', `GET ${EVENTS}`);
+  await once(stream, 'response');
+  story.fault('another client resets its stream: RST_STREAM, INTERNAL_ERROR');
+  stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  const isCounted = async () => /INTERNAL_ERROR"\} 1$/m.test(await text((await client.request(METRICS)).body));
+  await until('the server has counted the reset', isCounted, { signal });
+  story.act('server', 'has counted it, in its metrics');
+  story.wire('client', 'server', 'GET /resource1');
+  const after = await client.request('/resource1');
+  story.wire('server', 'client', `${after.status}  ${await text(after.body)}`);
+  story.claim('sound: an unknown path is a 404', unknown.status === 404);
+  story.claim('sound: a reset stream ended nothing but itself', after.status === 200 && client.sessions === 1);
+}
+
+async function loadOneWay(stage: Stage, slow: Server, quick: Server): Promise<void> {
+  const { story } = stage;
+  const load = async ({ url, ca }: Server, how: string) => {
+    const line = await openLine(stage, url);
+    await using way = oneSession(line.proxy.url, ca);
+    return await loadPages(stage, way, line, how);
+  };
+  const slowly = await load(slow, `${DELAY_MS} ms each, HTTP/2, one connection`);
+  const quickly = await load(quick, 'no delay, HTTP/2, one connection');
+  measurePages(stage, 'one h2', slowly, quickly);
+  story.claim('HTTP/2: one connection for all of them', slowly.sockets === 1 && quickly.sockets === 1);
+  const times = (SIX_NEED_MS / slowly.ms).toFixed(0);
+  story.claim(
+    `HTTP/2: ${ITEMS} that take ${DELAY_MS} ms each, ${times} times as fast as six connections can be`,
+    slowly.ms < SIX_NEED_MS / 3,
+  );
+}
+
+/** The price of one road: there is no other. */
+async function stallTheOne(stage: Stage, { url, ca }: Server): Promise<void> {
+  const { story, signal } = stage;
+  const line = await openLine(stage, url);
+  await using way = oneSession(line.proxy.url, ca);
+  await Promise.all(askForPage(way)); // it is open
+  story.fault('the one connection stands still, as after a lost packet');
+  line.proxy.stall('down');
+  let answered = 0;
+  const page = askForPage(way).map((answer) => answer.then(() => answered++));
+  await delay(SIX_NEED_MS, undefined, { signal }); // in which six connections would have carried the page
+  const meanwhile = answered;
+  story.act('client', `has ${meanwhile} of ${ITEMS}: every stream waits for the same connection`);
+  line.proxy.flow();
+  await Promise.all(page);
+  story.act('client', `the connection moves again: ${answered} of ${ITEMS}`);
+  story.measure('one h2', { [STALLED]: meanwhile });
+  story.claim('HTTP/2: while its connection stood still, nothing was answered', meanwhile === 0 && answered === ITEMS);
+}
+
+async function openStreams(stage: Stage, { url }: Server): Promise<void> {
+  const seen = await showTenStreams(stage, url, 'HTTP/2', 'one h2');
+  if (!seen) return;
+  const isAll = seen.open === 10 && seen.another === 'Resource 1';
+  stage.story.claim(`Chromium over ${seen.protocol}: ten event streams, and the page goes on`, isAll);
+}
+
+/** A server is stopped, and another takes over, with requests under way. */
+async function replaceServer(stage: Stage): Promise<void> {
+  const { story, use } = stage;
+  const { cert, key } = await makeCertificate();
+  const env = { DELAY_MS: `${DELAY_MS}`, TLS_CERT: cert, TLS_KEY: key };
+  const [old, fresh] = await Promise.all([openServer(stage, 'server.ts', env), openServer(stage, 'server.ts', env)]);
+  const line = await openLine(stage, old.url);
+  const client = use(openClient(line.proxy.url, { ca: cert }));
+  const statuses: number[] = [];
+  const oneThird = Promise.withResolvers<void>();
+  const work = async () => {
+    for (let item = 1; item <= ITEMS; item++) {
+      const { status, body } = await client.request(itemPath(item));
+      await text(body);
+      if (statuses.push(status) === 100) oneThird.resolve();
+    }
+  };
+  story.wire('client', 'server', `300 × GET /items/n, three at a time, ${DELAY_MS} ms each`);
+  const working = Promise.all([work(), work(), work()]);
+  await Promise.race([oneThird.promise, working]);
+  story.fault('SIGTERM for the server after 100 of them; the balancer sends new connections to another');
+  line.proxy.target(fresh.url);
+  const { code } = await old.program.kill('SIGTERM');
+  await working;
+  const failed = statuses.filter((status) => status !== 200).length;
+  story.act('server', `GOAWAY; what was open is finished; exited with code ${code}`);
+  story.act(
+    'client',
+    `has ${statuses.length} answers, ${failed} failed, over ${client.sessions} connections, one after the other`,
+  );
+  story.measure('one h2', { 'server replaced: failed, of 300': failed });
+  story.claim(
+    'sound: the server was stopped in the middle, and not one request failed',
+    failed === 0 && code === 0 && client.sessions === 2,
+  );
+}

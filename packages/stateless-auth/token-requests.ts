@@ -38,7 +38,7 @@ export function tokenRequests(issuerUrl: string, { earlyMs, timeoutMs }: { early
 
   /** Posts JSON, or a form. @throws {AuthError} 'unavailable' when each attempt brought no answer, or a 5xx. */
   async function ask(path: string, body: string | URLSearchParams): Promise<Response> {
-    const headers: HeadersInit = typeof body === 'string' ? { 'Content-Type': 'application/json' } : {};
+    const headers: RequestInit['headers'] = typeof body === 'string' ? { 'Content-Type': 'application/json' } : {};
     for (let attempt = 1; ; attempt++) {
       const signal = AbortSignal.timeout(timeoutMs);
       const sent = fetch(issuerUrl + path, { method: 'POST', headers, body, signal });

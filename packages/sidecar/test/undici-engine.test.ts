@@ -1,0 +1,5 @@
+/** The contract, kept by node:http and undici. */
+import { requireRedis } from '@patterns/services/testing';
+import { contractOf } from './contract.ts';
+
+requireRedis()('with Redis', () => contractOf('undici'));

@@ -10,9 +10,11 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '@patterns/kit/main';
+import type { RequestBody } from './body.ts';
+import { Http2Error } from './http2-error.ts';
 import { Lanes } from './lanes.ts';
 import { ITEMS, itemPath } from './protocol.ts';
-import { type Exchange, Http2Error, type Reply, Session } from './session.ts';
+import { type Reply, Session } from './session.ts';
 
 export interface ClientOptions {
   /** PEM of whom to trust; without it, the authorities that Node knows. */
@@ -26,6 +28,8 @@ export interface ClientOptions {
   pingMs?: number;
   /** Requests that may wait for a lane; beyond, `queue-full` at once. */
   maxQueued?: number;
+  /** How long a request may wait for a lane; then, `queue-late`. */
+  queueMs?: number;
   /** How often a request is sent at most. */
   maxAttempts?: number;
   /** The least pause before a connection is tried again; it doubles. */
@@ -36,7 +40,7 @@ export interface RequestOptions {
   method?: string;
   headers?: OutgoingHttpHeaders;
   /** A stream can be read once: such a request is sent once. */
-  body?: Exchange['body'];
+  body?: RequestBody | undefined;
   /** Resets the stream (CANCEL). */
   signal?: AbortSignal | undefined;
   /** Whether asking twice does no more than asking once. Without it the method tells [RFC 9110 §9.2.2]. */
@@ -64,6 +68,7 @@ export function openClient(
     requestMs = 30_000,
     pingMs = 15_000,
     maxQueued = 1_000,
+    queueMs = requestMs,
     maxAttempts = 4,
     backoffMs = 100,
   }: ClientOptions = {},
@@ -74,7 +79,7 @@ export function openClient(
   async function request(path: string, options: RequestOptions = {}): Promise<Reply> {
     const { method = 'GET', headers, body, signal, idempotent = IDEMPOTENT.has(method) } = options;
     const deadline = performance.now() + requestMs;
-    const exchange = { headers: { ...headers, ':method': method, ':path': path }, body, signal, deadline };
+    const exchange = { headers: { ...headers, ':method': method, ':path': path }, body, signal, deadline, queueMs };
     for (let attempt = 1; ; attempt++) {
       try {
         return await lanes.exchange(exchange);

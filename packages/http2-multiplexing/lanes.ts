@@ -2,7 +2,8 @@
  * The client's lanes: as many requests at once as the server allows on a session [RFC 9113 §5.1.2], and a bounded queue for the
  * rest, first come, first served. Node would queue as well, but without an end, and without saying so.
  */
-import { type Exchange, Http2Error, type Reply, type Session } from './session.ts';
+import { Http2Error } from './http2-error.ts';
+import type { Exchange, Reply, Session } from './session.ts';
 
 interface Waiting {
   enter(session: Session): void;
@@ -37,14 +38,14 @@ export class Lanes {
   }
 
   #wait(exchange: Exchange): Promise<Reply> {
-    const { signal, deadline } = exchange;
+    const { signal, deadline, queueMs } = exchange;
     if (this.#waiting.size >= this.#maxQueued)
       throw new Http2Error('queue-full', `${this.#maxQueued} requests wait already`);
     return new Promise((resolve, reject) => {
       const onAbort = () =>
         waiting.giveUp(new Http2Error('aborted', 'aborted by the caller', { cause: signal?.reason }));
-      const onLate = () => waiting.giveUp(new Http2Error('timeout', 'no lane became free within the time allowed'));
-      const late = setTimeout(onLate, deadline - performance.now());
+      const onLate = () => waiting.giveUp(new Http2Error('queue-late', 'no lane became free within the time allowed'));
+      const late = setTimeout(onLate, Math.min(queueMs, deadline - performance.now()));
       const leave = () => {
         clearTimeout(late);
         signal?.removeEventListener('abort', onAbort);

@@ -49,9 +49,16 @@ export const LIMITS: Limits = {
   maxAgeMs: 3_600_000,
 };
 
-/** The limits as Node's options. */
+/** The limits as Node's options, for both versions. */
 export function toServerOptions(limits: Limits): SecureServerOptions {
+  const http1Options = {
+    headersTimeout: Math.min(limits.prefaceMs, limits.requestMs),
+    requestTimeout: limits.requestMs,
+    // Node looks for who is late this often, by default each 30 s.
+    connectionsCheckingInterval: Math.min(1_000, limits.prefaceMs),
+  };
   return {
+    http1Options,
     settings: {
       maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderListSize: limits.maxHeaderListBytes,

@@ -25,7 +25,7 @@ export function createMetrics({ sessions }: { sessions: ReadonlySet<unknown> }) 
     }),
     goaways: new Counter({
       name: 'http2_goaways_total',
-      help: 'GOAWAY frames: sent for a reason of ours, or received',
+      help: 'Sessions that were told to go, and why: one is told once, or was cut off',
       labelNames: ['reason'] as const,
       registers,
     }),

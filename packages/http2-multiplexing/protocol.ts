@@ -41,12 +41,6 @@ export function itemPath(item: number): string {
   return `/items/${item}`;
 }
 
-/** The number in an item's path; undefined when there is no such item. */
-export function itemOf(path: string): number | undefined {
-  const item = Number(/^\/items\/([1-9]\d{0,2})$/.exec(path)?.[1]);
-  return item <= ITEMS ? item : undefined;
-}
-
 export function encodeItem(item: number): string {
   return JSON.stringify({ item, name: `lane ${item}` } satisfies Item);
 }

@@ -59,7 +59,10 @@ export async function startServer({
   });
   watchSessions(server, { sessions, limits, metrics, log });
   const listening = await listen(server, { port, graceMs });
-  listening.closing.addEventListener('abort', () => closing.abort());
+  listening.closing.addEventListener('abort', () => {
+    metrics.goaways.inc({ reason: 'closing' }, sessions.size);
+    closing.abort();
+  });
   return Object.defineProperties(listening, {
     sessions: { value: sessions },
     metrics: { value: metrics },
@@ -68,7 +71,8 @@ export async function startServer({
 
 if (import.meta.main) {
   await main(async (stack) => {
-    const certificate = await makeCertificate();
+    const { TLS_CERT: cert, TLS_KEY: key } = process.env; // PEM: for servers that stand behind one name
+    const certificate = cert && key ? { cert, key } : await makeCertificate();
     const server = stack.use(await startServer({ certificate, port: envPort(), delayMs: envInteger('DELAY_MS', 0) }));
     // The certificate vouches for itself: who shall trust it has to be given it. It goes when the server goes.
     const folder = await mkdtemp(join(tmpdir(), 'http2-'));

@@ -11,33 +11,11 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Readable } from 'node:stream';
+import { bodyOf, type RequestBody, sendBody } from './body.ts';
+import { explain, Http2Error } from './http2-error.ts';
 
 /** Until the server's settings are here: what the specification recommends as the least that a server allows [RFC 9113 §6.5.2]. */
 const STREAMS_AT_FIRST = 100;
-
-type Code =
-  | 'connect-failed'
-  | 'connection-lost'
-  | 'refused'
-  | 'reset'
-  | 'timeout'
-  | 'aborted'
-  | 'queue-full'
-  | 'closed';
-type Retry = 'safe' | 'if-idempotent' | 'never';
-
-export class Http2Error extends Error {
-  override readonly name = 'Http2Error';
-  readonly code: Code;
-  /** `safe`: the server did nothing with it, whatever the method [RFC 9113 §8.7]. `if-idempotent`: nobody knows whether it did. */
-  readonly retry: Retry;
-
-  constructor(code: Code, message: string, { retry = 'never', cause }: { retry?: Retry; cause?: unknown } = {}) {
-    super(message, { cause });
-    this.code = code;
-    this.retry = retry;
-  }
-}
 
 export interface SessionOptions {
   /** PEM of whom to trust; without it, the authorities that Node knows. */
@@ -50,18 +28,20 @@ export interface SessionOptions {
 
 export interface Exchange {
   readonly headers: OutgoingHttpHeaders;
-  readonly body: string | Uint8Array | Readable | undefined;
+  readonly body: RequestBody | undefined;
   /** Resets the stream, also while the body of the answer is read. */
   readonly signal: AbortSignal | undefined;
   /** When the head of the answer has to be here, by `performance.now()`. */
   readonly deadline: number;
+  /** How long it may wait for a lane. */
+  readonly queueMs: number;
 }
 
 export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** To be read to its end, or destroyed: until then its lane is taken. */
-  readonly body: ClientHttp2Stream;
+  /** To be read to its end, or destroyed: until then its lane is taken. Cut off, it fails with an `Http2Error`. */
+  readonly body: Readable;
 }
 
 export class Session {
@@ -118,17 +98,12 @@ export class Session {
     return !this.isOver && this.#streams < this.#limit;
   }
 
-  /** Streams open now. */
-  get streams(): number {
-    return this.#streams;
-  }
-
   // #region exchange
   /** Sends a request, and resolves with the head of the answer. @throws {Http2Error} */
   exchange({ headers, body, signal, deadline }: Exchange): Promise<Reply> {
     const stream = this.#session.request(headers, { endStream: body === undefined, ...(signal ? { signal } : {}) });
     this.#streams++;
-    if (body !== undefined) send(body, stream);
+    if (body !== undefined) sendBody(body, stream);
     return new Promise((resolve, reject) => {
       let cause: unknown;
       let state: 'waiting' | 'answered' | 'late' = 'waiting';
@@ -139,7 +114,8 @@ export class Session {
       stream.once('response', (answer) => {
         state = 'answered';
         clearTimeout(late);
-        resolve({ status: answer[':status'] ?? 0, headers: answer, body: stream });
+        const body = bodyOf(stream, () => this.#explain(stream, signal, cause));
+        resolve({ status: answer[':status'] ?? 0, headers: answer, body });
       });
       stream.on('error', (error) => (cause = error));
       stream.once('close', () => {
@@ -148,27 +124,20 @@ export class Session {
         if (state === 'answered') return; // an error is made for whoever waits: it costs more than all the rest
         clearTimeout(late);
         if (state === 'late') reject(new Http2Error('timeout', 'no answer within the time allowed'));
-        else if (signal?.aborted) reject(new Http2Error('aborted', 'aborted by the caller', { cause: signal.reason }));
-        else reject(this.#explain(stream, cause));
+        else reject(this.#explain(stream, signal, cause));
       });
     });
   }
 
-  /** What may be asked again: what never left, what is above the last stream that the server names, what it refused. */
-  #explain({ id, rstCode }: ClientHttp2Stream, cause: unknown): Http2Error {
-    const failure = this.#failure ?? cause;
-    if (!this.#isConnected)
-      return new Http2Error('connect-failed', `no connection: ${String(failure)}`, { retry: 'safe', cause: failure });
-    if (id === undefined || id > (this.#lastId ?? Number.POSITIVE_INFINITY))
-      return new Http2Error('refused', 'the server goes, and has not looked at it', { retry: 'safe', cause: failure });
-    if (rstCode === constants.NGHTTP2_REFUSED_STREAM)
-      return new Http2Error('refused', 'the server refused the stream', { retry: 'safe', cause: failure });
-    if (this.#session.destroyed)
-      return new Http2Error('connection-lost', `the connection is lost: ${String(failure)}`, {
-        retry: 'if-idempotent',
-        cause: failure,
-      });
-    return new Http2Error('reset', `reset with code ${rstCode}`, { retry: 'if-idempotent', cause: failure });
+  #explain(stream: ClientHttp2Stream, signal: AbortSignal | undefined, cause: unknown): Http2Error {
+    if (signal?.aborted) return new Http2Error('aborted', 'aborted by the caller', { cause: signal.reason });
+    return explain({
+      stream,
+      cause: this.#failure ?? cause,
+      isConnected: this.#isConnected,
+      isGone: this.#session.destroyed,
+      lastId: this.#lastId,
+    });
   }
   // #endregion
 
@@ -185,14 +154,4 @@ export class Session {
       this.#session.destroy();
     });
   }
-}
-
-function send(body: NonNullable<Exchange['body']>, stream: ClientHttp2Stream): void {
-  if (typeof body === 'string' || body instanceof Uint8Array) {
-    stream.end(body);
-    return;
-  }
-  body.once('error', () => stream.close(constants.NGHTTP2_CANCEL));
-  stream.once('close', () => body.destroy());
-  body.pipe(stream);
 }

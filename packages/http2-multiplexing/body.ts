@@ -1,0 +1,51 @@
+/**
+ * The bodies of a stream: the request's, and the answer's as a stream that may be read late.
+ *
+ * That one is not Node's `ClientHttp2Stream` itself: its `closed` says that the lane is free, and iterators, `finished` and `pipeline` take
+ * that for "nothing more to read". A small answer has arrived, and its lane is free, before whoever asked has read the first byte.
+ */
+import { type ClientHttp2Stream, constants } from 'node:http2';
+import { Readable } from 'node:stream';
+
+/** A string, bytes, or a stream, which can be sent once. */
+export type RequestBody = string | Uint8Array | Readable;
+
+/** Sends it no faster than the server's window allows. A source that fails resets the stream. */
+export function sendBody(body: RequestBody, stream: ClientHttp2Stream): void {
+  if (!(body instanceof Readable)) {
+    stream.end(body);
+    return;
+  }
+  body.once('error', () => stream.close(constants.NGHTTP2_CANCEL));
+  stream.once('close', () => body.destroy());
+  body.pipe(stream);
+}
+
+/** Reads no faster than it is read. Destroyed before its end, it resets the stream; reset, it fails with what `explain` says. */
+export function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readable {
+  let isReading = false;
+  const body = new Readable({
+    read() {
+      if (isReading) stream.resume();
+      else {
+        isReading = true;
+        stream.on('data', (chunk) => {
+          if (!body.push(chunk)) stream.pause();
+        });
+        stream.on('end', () => body.push(null));
+      }
+    },
+    destroy(error, done) {
+      if (stream.readableEnded) stream.destroy();
+      else stream.close(constants.NGHTTP2_CANCEL);
+      done(error);
+    },
+  });
+  // Whoever reads is told; if nobody does, that the connection is lost must not end the process.
+  body.on('error', () => {});
+  stream.once('close', () => {
+    // Reset by the server without an error code is an end that was not reached, too.
+    if (!stream.readableEnded && !body.destroyed) body.destroy(explain());
+  });
+  return body;
+}

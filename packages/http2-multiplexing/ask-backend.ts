@@ -50,7 +50,7 @@ export function askBackends({ upstream, answerMs, silenceMs, onEjected }: AskOpt
         }
         // A body can be read once: what has one is not sent again, whatever its method.
         const isRepeatable = IDEMPOTENT.has(question.method) && !question.body && !hasBegun;
-        if (failed || !isRepeatable || !(UNREACHABLE.has(code) || LOST.has(code))) throw explain(error, question);
+        if (failed || !isRepeatable || !(UNREACHABLE.has(code) || LOST.has(code))) throw explain(error);
         failed = backend;
       }
     }
@@ -87,12 +87,10 @@ async function send(
   };
 }
 
-/** 504: it did not answer. 502: it answered what is none, or died. 408, 400: it was not its fault. */
-function explain(error: unknown, { isClientSlow, body }: Question): HttpProblem {
+/** 504: it did not answer. 502: it died, or answered what is no answer. 400: it was not its fault. */
+function explain(error: unknown): HttpProblem {
   const { code = '' } = error as NodeJS.ErrnoException;
   const problem = (status: number, detail: string) => new HttpProblem(status, { detail, cause: error });
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' && body && isClientSlow())
-    return problem(408, 'the request did not come in time');
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return problem(504, 'the backend did not answer in time');
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return problem(504, 'the backend could not be reached in time');
   if (code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH') return problem(400, 'the content is not as long as it says');

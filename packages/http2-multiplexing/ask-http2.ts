@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { HttpProblem } from '@patterns/kit/problem';
 import type { Client } from './client.ts';
 import type { Ask, Question } from './exchange.ts';
-import { Http2Error, type Reply } from './session.ts';
+import { Http2Error } from './http2-error.ts';
 
 /** A body that is told to be no longer is collected: then it can be sent again to the server's successor. */
 const COLLECTED_BYTES = 65_536;
@@ -24,14 +24,12 @@ export function askHttp2(client: Client): Ask {
         body: body && (await collect(body, fields)),
         signal,
       });
-      const trailers: string[] = [];
-      answer.body.once('trailers', (told) => trailers.push(...flat(told)));
       return {
         status: answer.status,
         raw: flat(answer.headers),
         version: '2.0',
-        body: whole(answer),
-        trailers: () => trailers,
+        body: answer.body, // fails when the stream is reset: that must not pass for a whole answer
+        trailers: () => [],
         [Symbol.dispose]: () => void answer.body.destroy(),
       };
     } catch (error) {
@@ -47,12 +45,6 @@ async function collect(body: Readable, fields: Question['fields']): Promise<Uint
   return length !== undefined && Number(length) <= COLLECTED_BYTES ? Buffer.concat(await body.toArray()) : body;
 }
 
-/** A stream that was reset ends like any other for who reads it: that must not pass for a whole answer. */
-async function* whole({ body }: Reply): AsyncGenerator<Buffer> {
-  yield* body;
-  if (body.aborted || body.rstCode !== 0) throw new Error(`the answer was cut off: code ${body.rstCode}`);
-}
-
 const flat = (headers: OutgoingHttpHeaders): string[] =>
   Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, String(one)]));
 
@@ -63,6 +55,7 @@ function explain(error: unknown, { isClientSlow, body }: Question): unknown {
     new HttpProblem(status, { detail: error.message, cause: error, ...options });
   switch (error.code) {
     case 'queue-full':
+    case 'queue-late':
     case 'closed':
     case 'refused':
       return problem(503, { headers: { 'Retry-After': '1' } });

@@ -93,8 +93,9 @@ export async function startDemultiplexer({
   watchSessions(server, { sessions, limits, metrics, log });
 
   const listening = await listen(server, { port, graceMs });
+  const drain = listening.close;
   const close = async () => {
-    await listening.close();
+    await drain();
     await upstream[Symbol.asyncDispose]();
   };
   return Object.defineProperties(listening, {

@@ -18,7 +18,7 @@ import { type CheckedRequest, checkRequest, checkResponse, MalformedError, type 
 export interface Question extends CheckedRequest {
   /** Undefined when there is none. It is read when somebody is there to take it. */
   readonly body: Readable | undefined;
-  /** Whether we wait for more of the body now, and not for the upstream to take what is here. */
+  /** Whether it is the client that lets us wait for more of the body, and not the upstream that does not take what is here. */
   readonly isClientSlow: () => boolean;
   /** Aborts when the client has left. */
   readonly signal: AbortSignal;
@@ -54,7 +54,8 @@ export interface ExchangeOptions {
 export function createExchange(ask: Ask, { log, silenceMs, onFailure }: ExchangeOptions) {
   return async (request: IncomingMessage, response: ProxyResponse): Promise<void> => {
     const left = new AbortController();
-    response.once('close', () => response.writableFinished || left.abort());
+    // Not `writableFinished`: over HTTP/2 it is true as soon as the stream is closed, whatever was sent.
+    response.once('close', () => response.writableEnded || left.abort());
     response.setTimeout(silenceMs, () => cutOff(response));
     try {
       await exchange(request, response, ask, left.signal);
@@ -66,7 +67,7 @@ export function createExchange(ask: Ask, { log, silenceMs, onFailure }: Exchange
       answerError(log, response, error);
     }
     // The answer is complete, and the request is not: the rest of it is wanted by nobody [RFC 9113 §8.1].
-    if (!request.complete) response.stream?.close(constants.NGHTTP2_NO_ERROR);
+    if (hasBody(request, response) && !request.complete) response.stream?.close(constants.NGHTTP2_NO_ERROR);
   };
 }
 

@@ -54,8 +54,9 @@ export async function startMultiplexer({
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
 
   const listening = await listen(server, { port, graceMs });
+  const drain = listening.close;
   const close = async () => {
-    await listening.close();
+    await drain();
     await client[Symbol.asyncDispose]();
   };
   return Object.defineProperties(listening, {

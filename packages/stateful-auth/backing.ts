@@ -6,9 +6,9 @@ import type { Log } from '@patterns/kit/log';
 import { openPool } from './database.ts';
 import { limitLogins } from './login-limit.ts';
 import { createMetrics } from './metrics.ts';
-import { createHasher } from './password.ts';
+import { COST, type Cost, createHasher } from './password.ts';
 import { type Credentials, DEMO_USER, sessionCookie } from './protocol.ts';
-import { connectRedis } from './redis-connection.ts';
+import { attempted, connectRedis } from './redis-connection.ts';
 import { RedisSessionStore } from './session-store.ts';
 import { createSessions } from './sessions.ts';
 import { Users } from './users.ts';
@@ -32,6 +32,8 @@ export interface BackingOptions {
   absoluteMs?: number;
   /** Tries to log in within 15 minutes: for one account from one address, until one succeeds; and from one address. */
   loginAttempts?: { perAccount: number; perAddress: number };
+  /** Of a password's digest: as much as the machine can bear, and never less than the default. */
+  passwordCost?: Cost;
   /** Created at start, unless there is one of that name. */
   demoUser?: Credentials;
 }
@@ -52,16 +54,18 @@ export async function openBacking(
     idleMs = 30 * 60_000,
     absoluteMs = 12 * 3_600_000,
     loginAttempts = { perAccount: 5, perAddress: 100 },
+    passwordCost = COST,
     demoUser = DEMO_USER,
   }: BackingOptions,
 ) {
   const metrics = createMetrics();
   const pool = stack.adopt(openPool(databaseUrl), (pool) => pool.end());
-  const users = await Users.open(pool, createHasher({ onHash: () => metrics.hashes.inc() }));
+  const users = await Users.open(pool, createHasher({ cost: passwordCost, onHash: () => metrics.hashes.inc() }));
   await users.create(demoUser, ['dark mode', 'notifications on']);
 
   const onError = (error: Error) => log.warn('redis', { error });
   const redis = stack.adopt(connectRedis(redisUrl, { onError }), (redis) => redis.disconnect());
+  await attempted(redis);
   const store = new RedisSessionStore({
     redis,
     prefix: redisPrefix,

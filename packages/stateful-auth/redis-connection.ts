@@ -34,3 +34,15 @@ export function connectRedis(
   redis.on('error', onError);
   return redis;
 }
+
+/** Resolves when the first attempt to connect has succeeded, or failed: it goes on trying, but nobody need wait for that. */
+export async function attempted(redis: Redis): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      redis.off('ready', done).off('close', done);
+      resolve();
+    };
+    redis.on('ready', done).on('close', done);
+    if (redis.status === 'ready') done();
+  });
+}

@@ -9,7 +9,7 @@
  */
 import session, { type SessionData } from 'express-session';
 import type { Redis } from 'ioredis';
-import { handleOf, isSession, parseSession } from './session-data.ts';
+import { handleOf, isSession, type KeptSession, parseSession } from './session-data.ts';
 import { type SessionScripts, withScripts } from './session-scripts.ts';
 
 /** The only error of this store: Redis did not answer, or not in time. */
@@ -96,7 +96,7 @@ export class RedisSessionStore extends session.Store {
     return this.#run('count', () => this.#redis.countSessions(`${this.#options.prefix}all`));
   }
 
-  async #read(id: string): Promise<SessionData | null> {
+  async #read(id: string): Promise<KeptSession | null> {
     const data = parseSession(await this.#redis.hget(this.#key(id), 'data'));
     if (!data || this.#leftMs(data) <= 0) return null;
     this.#stored.add(data);
@@ -118,7 +118,7 @@ export class RedisSessionStore extends session.Store {
   }
 
   /** How long a session may now be idle: less and less towards its absolute end. */
-  #leftMs({ signedInAt }: SessionData): number {
+  #leftMs({ signedInAt }: KeptSession): number {
     return Math.min(this.#options.idleMs, signedInAt + this.#options.absoluteMs - Date.now());
   }
 

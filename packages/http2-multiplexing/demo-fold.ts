@@ -5,30 +5,36 @@
 import type { Stage } from '@patterns/kit/demo';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { askForPage, oneSession } from './demo-pages.ts';
-import { DELAY_MS, openLine, openServer } from './demo-stage.ts';
+import { DELAY_MS, type Line, openLine, openServer, type Server } from './demo-stage.ts';
 import { ITEMS } from './protocol.ts';
 
 /** To each of the two. */
 const CONNECTIONS = 4;
 
-export async function foldIntoFew(stage: Stage): Promise<void> {
-  const { story, signal, use } = stage;
+export interface Fold {
+  readonly proxy: Server;
+  readonly lines: readonly Line[];
+}
+
+export async function openFold(stage: Stage): Promise<Fold> {
+  const { signal, use } = stage;
   const env = { DELAY_MS: `${DELAY_MS}`, LOG_LEVEL: 'error' };
   const openBackend = async () => {
     const backend = use(startProcess(new URL('backend.ts', import.meta.url), { env, signal }));
     return openLine(stage, await backend.url(30_000));
   };
-  const [a, b] = await Promise.all([openBackend(), openBackend()]);
-  const proxy = await openServer(stage, 'demultiplexer.ts', { CONNECTIONS: `${CONNECTIONS}` }, [
-    a.proxy.url,
-    b.proxy.url,
-  ]);
+  const lines = await Promise.all([openBackend(), openBackend()]);
+  const urls = lines.map(({ proxy }) => proxy.url);
+  return { lines, proxy: await openServer(stage, 'demultiplexer.ts', { CONNECTIONS: `${CONNECTIONS}` }, urls) };
+}
+
+export async function foldIntoFew(stage: Stage, { proxy, lines }: Fold): Promise<void> {
+  const { story } = stage;
   const front = await openLine(stage, proxy.url);
   await using way = oneSession(front.proxy.url, proxy.ca);
-
   story.wire('client', 'proxy', `${ITEMS} × GET /items/n, HTTP/2, one connection`);
   const statuses = await Promise.all(askForPage(way));
-  const behind = [a.sockets(), b.sockets()];
+  const behind = lines.map((line) => line.sockets());
   story.wire(
     'proxy',
     'backends',

@@ -7,17 +7,14 @@ import type { Stage } from '@patterns/kit/demo';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { showTenStreams } from './demo-browser.ts';
 import { askForPage, oneEach, SIX, sixKept } from './demo-pages.ts';
-import { DELAY_MS, loadPages, measurePages, openLine, openServer, type Server, STALLED } from './demo-stage.ts';
+import { DELAY_MS, loadPages, measurePages, openLine, openServers, type Server, STALLED } from './demo-stage.ts';
 import { ITEMS } from './protocol.ts';
 
 const PATIENCE_MS = 1_000;
 
 export async function runNaive(stage: Stage): Promise<void> {
   await breakTheTextbook(stage);
-  const [slow, quick] = await Promise.all([
-    openServer(stage, 'server.ts', { DELAY_MS: `${DELAY_MS}` }),
-    openServer(stage, 'server.ts'),
-  ]);
+  const { slow, quick } = await openServers(stage);
   await loadBothWays(stage, slow, quick);
   await stallOneOfSix(stage, slow);
   await openStreams(stage, quick);

@@ -15,7 +15,7 @@ export interface SessionOptions {
   password: string;
   /** Where the access token may be sent: their origins, and no other. Whoever gets a bearer token can use it. */
   servers: readonly string[];
-  /** How long before its end a token is exchanged; at most a fifth of its life. 30 s: longer than a request is under way. */
+  /** How long before its end a token is exchanged; at most half of its life. 30 s: longer than a request is under way. */
   earlyMs?: number;
   /** How long the issuer may take to answer: requests wait for it, up to three times. */
   issuerTimeoutMs?: number;

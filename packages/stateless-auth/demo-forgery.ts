@@ -12,6 +12,11 @@ export function readParts(token: string): Parts {
   return { header: JSON.parse(header!), payload: JSON.parse(payload!) };
 }
 
+/** What it says of a person. */
+export function personal(payload: Parts['payload']): string {
+  return ['name', 'email', 'preferences'].filter((name) => name in payload).join(', ') || 'nothing';
+}
+
 /** A token that says whatever is wanted. `sign` gets the first two parts, and makes the third. */
 export function forge({ header, payload }: Parts, sign: (signed: string) => string): string {
   const signed = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');

@@ -9,6 +9,8 @@ import { readParts } from './demo-forgery.ts';
 export interface TokenWire extends Required<FaultProxyOptions> {
   /** Requests so far, by method and path. */
   readonly requests: Map<string, number>;
+  /** Answers so far, by status. */
+  readonly answers: Map<string, number>;
   /** The keys that the tokens which came by were signed with. */
   readonly keys: Set<string>;
   /** Whether lines are printed. */
@@ -18,6 +20,7 @@ export interface TokenWire extends Required<FaultProxyOptions> {
 export function tokenWire(story: Story, client: string, server: string): TokenWire {
   const wire: TokenWire = {
     requests: new Map(),
+    answers: new Map(),
     keys: new Set(),
     isShown: true,
     onData(chunk, { direction }) {
@@ -25,11 +28,13 @@ export function tokenWire(story: Story, client: string, server: string): TokenWi
       const [, ask] = /^([A-Z]+ \S+) HTTP\/1\.1\r\n/.exec(text) ?? [];
       const [, status] = /^HTTP\/1\.1 (\d+ .+)\r\n/.exec(text) ?? [];
       if (direction === 'up' && ask) {
-        wire.requests.set(ask, (wire.requests.get(ask) ?? 0) + 1);
+        count(wire.requests, ask);
         const [, token] = /^authorization: bearer (\S+)/im.exec(text) ?? [];
         if (token) wire.keys.add(String(readParts(token).header.kid));
         if (wire.isShown) story.wire(client, server, [ask, ...(token ? [describe(token)] : [])].join('  '));
-      } else if (direction === 'down' && status && wire.isShown) {
+      } else if (direction === 'down' && status) {
+        count(wire.answers, status.slice(0, 3));
+        if (!wire.isShown) return;
         const [, error] = /\berror="(\w+)"|"error":"(\w+)"/.exec(text)?.filter((group) => group !== undefined) ?? [];
         story.wire(server, client, [status, ...(error ? [error] : [])].join('  '));
       }
@@ -37,6 +42,8 @@ export function tokenWire(story: Story, client: string, server: string): TokenWi
   };
   return wire;
 }
+
+const count = (counts: Map<string, number>, name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
 
 /** What a token says, as far as the demo is about it. */
 function describe(token: string): string {

@@ -5,6 +5,7 @@
  */
 import { type Demo, runDemo } from '@patterns/kit/demo';
 import { runNaive } from './demo-naive.ts';
+import { runSound } from './demo-sound.ts';
 
 const demo: Demo = {
   actors: ['client', 'naive server', 'server A', 'server B', 'issuer', 'session server'],
@@ -13,8 +14,8 @@ const demo: Demo = {
     run: runNaive,
   },
   sound: {
-    about: 'x',
-    run: runNaive,
+    about: 'one algorithm, one issuer, one audience, a short life; and a refresh token that is good for one use',
+    run: runSound,
   },
 };
 

@@ -17,7 +17,7 @@ import { Redis } from 'ioredis';
 
 declare module 'express-session' {
   interface SessionData {
-    userName: string;
+    userName?: string;
   }
 }
 

@@ -33,7 +33,7 @@ export function tokenRequests(issuerUrl: string, { earlyMs, timeoutMs }: { early
     const { access_token: access, refresh_token: refresh, expires_in } = readTokens(answer);
     const lifeMs = expires_in * 1_000;
     const endsAt = askedAt + lifeMs;
-    return { access, refresh, endsAt, renewAt: endsAt - Math.min(earlyMs, lifeMs / 5) };
+    return { access, refresh, endsAt, renewAt: endsAt - Math.min(earlyMs, lifeMs / 2) };
   }
 
   /** Posts JSON, or a form. @throws {AuthError} 'unavailable' when each attempt brought no answer, or a 5xx. */

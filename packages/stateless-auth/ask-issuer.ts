@@ -23,7 +23,11 @@ export async function askIssuer(
   const response = await fetch(url, {
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     redirect: 'error', // keys come from where we were told they are, and from nowhere else
-    headers: { Accept: 'application/json', ...(etag ? { 'If-None-Match': etag } : {}) },
+    headers: {
+      Accept: 'application/json',
+      // To a request with If-None-Match fetch else adds `no-cache` by itself [Fetch §4.6], and Express then never answers 304.
+      ...(etag ? { 'If-None-Match': etag, 'Cache-Control': 'max-age=0' } : {}),
+    },
   });
   if (response.status === 304) return undefined;
   if (response.status !== 200 || !response.body) {

@@ -134,5 +134,6 @@ function reasonOf(error: Error): AuthErrorCode {
   if (error instanceof jwt.NotBeforeError) return 'not-yet-valid';
   if (error.message.startsWith('jwt issuer')) return 'issuer';
   if (error.message.startsWith('jwt audience')) return 'audience';
+  if (/^invalid (?:exp|nbf) value/.test(error.message)) return 'claims';
   return 'signature';
 }

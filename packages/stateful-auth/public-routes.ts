@@ -1,25 +1,29 @@
 /**
  * What needs no session, and goes on without Redis: the menu, the page, and the questions of whoever runs the server.
  */
-import { fileURLToPath } from 'node:url';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { HttpProblem } from '@patterns/kit/problem';
 import { Router } from 'express';
 import type { Backing } from './backing.ts';
 import { PATHS } from './protocol.ts';
 
 const MENU = { items: ['pizza', 'burger', 'tomato soup'] };
-const PAGE = fileURLToPath(new URL('login.html', import.meta.url));
+const PAGE = readFileSync(new URL('login.html', import.meta.url), 'utf8');
+const SCRIPT = /<script type="module">(.*)<\/script>/s.exec(PAGE)![1]!;
 
-// The page holds its script itself; nothing else may run in it. And nobody may show it in a frame and have it clicked on.
-const CONTENT_SECURITY_POLICY =
-  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'";
+// The page's own script, known by its digest, and no other; and nobody may show the page in a frame and have it clicked on.
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+  `script-src 'sha256-${createHash('sha256').update(SCRIPT).digest('base64')}'`,
+].join('; ');
 
 /** The routes, and `withdraw`: from then on `/ready` says no. */
 export function publicRoutes({ metrics, redis }: Backing): { routes: Router; withdraw: () => void } {
   let isReady = true;
   const routes = Router();
   routes.get('/', (_request, response) => {
-    response.set('Content-Security-Policy', CONTENT_SECURITY_POLICY).sendFile(PAGE);
+    response.set('Content-Security-Policy', CONTENT_SECURITY_POLICY).type('html').send(PAGE);
   });
   routes.get(PATHS.menu, (_request, response) => void response.json(MENU));
 

@@ -1,0 +1,53 @@
+import { EventQueue } from '@patterns/kit/testing/event-queue';
+import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
+import { requirePostgres, requireRedis } from '@patterns/services/testing';
+import { expect, inject, test } from 'vitest';
+import { type Client, openClient } from '../client.ts';
+import { startServers } from './servers.ts';
+
+/** The pieces of `GET /events`, as they come. */
+async function openEvents(client: Client): Promise<EventQueue<string>> {
+  const response = await client.send('/events');
+  expect(response.status).toBe(200);
+  return EventQueue.from(response.body!.pipeThrough(new TextDecoderStream()) as unknown as AsyncIterable<string>);
+}
+
+requireRedis()('a connection that stays open', () => {
+  requirePostgres()('to one of two servers', () => {
+    test('ends when its user logs out at the other one, and not before', async () => {
+      await using servers = await startServers({ recheckMs: 50 });
+      const client = await servers.loggedIn(servers.a);
+      const stranger = openClient(servers.a);
+      expect((await stranger.send('/events')).status).toBe(401);
+      await using events = await openEvents(client);
+      for (const text of await events.take(3)) expect(text).toBe('event: here\ndata: {}\n\n');
+      await openClient(servers.b, { jar: client.jar }).logout();
+      expect(await events.find('the end', (text) => text.includes('over'))).toContain('"logged out"');
+      await expect(events.find('more', () => false)).rejects.toThrow('The stream ended');
+    });
+
+    test('ends when nobody can tell whether its session is still there', async () => {
+      await using proxy = await startFaultProxy(inject('redisUrl'));
+      await using servers = await startServers({ recheckMs: 50, redisUrl: proxy.url });
+      await using events = await openEvents(await servers.loggedIn());
+      await events.next();
+      proxy.refuse();
+      proxy.cut();
+      expect(await events.find('the end', (text) => text.includes('over'))).toContain('"unavailable"');
+    });
+
+    test('does not keep its session alive', async () => {
+      await using servers = await startServers({ recheckMs: 20, idleMs: 300 });
+      await using events = await openEvents(await servers.loggedIn());
+      expect(await events.find('the end', (text) => text.includes('over'))).toContain('"logged out"');
+    });
+
+    test('ends when its server stops', async () => {
+      const servers = await startServers();
+      await using events = await openEvents(await servers.loggedIn());
+      await events.next();
+      await servers[Symbol.asyncDispose]();
+      await expect(events.find('more', () => false)).rejects.toThrow('The stream ended');
+    });
+  });
+});

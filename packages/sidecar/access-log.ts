@@ -7,6 +7,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import winston from 'winston';
 import { exchangeOf, type Power } from './exchange.ts';
 import type { Metrics } from './metrics.ts';
@@ -27,6 +28,8 @@ export interface AccessLog extends AsyncDisposable {
 }
 
 const MAX_VALUE = 256;
+/** What the end of the process waits for the output. */
+const FLUSH_MS = 1_000;
 
 // #region line
 /** Writes one line per request. Disposed, it has written what was pending. */
@@ -72,7 +75,8 @@ export function openAccessLog(
       response.once('close', over);
       next();
     },
-    [Symbol.asyncDispose]: () => lines.flush(),
+    // An output that is stuck does not keep the process from ending.
+    [Symbol.asyncDispose]: () => Promise.race([lines.flush(), delay(FLUSH_MS, undefined, { ref: false })]),
   };
 }
 

@@ -59,6 +59,7 @@ export function forward({ send, breaker, budget, timeouts, metrics, log }: Forwa
       return { headers: answerHeaders(exchange, rawHeaders, taker !== undefined), onChunk: taker?.chunk };
     };
     exchange.attempts++;
+    metrics.asking.inc();
     try {
       await send(exchange, outgoing, onHead);
       taker?.end();
@@ -70,6 +71,7 @@ export function forward({ send, breaker, budget, timeouts, metrics, log }: Forwa
       if (!exchange.response.destroyed) await ask(exchange, outgoing, timer);
     } finally {
       exchange.abort = undefined;
+      metrics.asking.dec();
     }
   }
 

@@ -39,6 +39,8 @@ const OURS = new Set([
   'expect',
 ]);
 
+const MEANS_A_BODY = new Set(['POST', 'PUT', 'PATCH']);
+
 // #region outgoing
 /** The headers for the app: the client's, without what concerns this connection only, and with what the sidecar knows. */
 export function outgoingHeaders(exchange: Exchange, hasBody: boolean): string[] {
@@ -57,6 +59,7 @@ export function outgoingHeaders(exchange: Exchange, hasBody: boolean): string[] 
   // One of the two, never both: where two parsers disagree about the end of a body, requests are smuggled [RFC 9112 §11.2].
   if (hasBody && headers['content-length'] !== undefined) outgoing.push('Content-Length', headers['content-length']);
   else if (hasBody) outgoing.push('Transfer-Encoding', 'chunked');
+  else if (MEANS_A_BODY.has(request.method ?? '')) outgoing.push('Content-Length', '0'); // [RFC 9110 §8.6]
   return outgoing;
 }
 // #endregion

@@ -27,6 +27,11 @@ export function createMetrics() {
   });
   const metrics = {
     registry,
+    asking: new Gauge({
+      name: 'sidecar_upstream_asking',
+      help: 'requests that the app has and has not answered',
+      registers,
+    }),
     requests: counter('requests_total', 'requests, by the class of their status', ['status']),
     limited: counter('limited_total', 'requests answered 429'),
     limiterAlone: counter('limiter_alone_total', 'requests that were counted without Redis, or not at all'),

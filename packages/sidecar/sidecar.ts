@@ -100,10 +100,10 @@ if (import.meta.main) {
   await main(async (stack, signal) => {
     const options = optionsFromEnv();
     // Registered first, so released last: the app stops when nobody asks it any more.
-    const upstream = options.upstream ?? (await startApp(stack, signal));
+    const upstream = options.upstream ?? stack.use(await startApp('app.ts', { signal })).upstream;
     const sidecar = stack.use(await startSidecar({ ...options, upstream }));
-    console.log(`listening on ${sidecar.url}, in front of ${upstream}`);
-    console.log(`live, ready and metrics: ${sidecar.adminUrl}/ready`);
+    console.log(`listening on ${sidecar.url}`);
+    console.log(`in front of ${upstream}; live, ready and metrics: ${sidecar.adminUrl}/ready`);
     console.log(`in another terminal: curl -i ${sidecar.url}/api/data`);
   });
 }

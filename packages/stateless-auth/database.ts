@@ -54,7 +54,7 @@ export async function openPool(url: string): Promise<pg.Pool> {
   const pool = new pg.Pool({
     connectionString: url,
     max: 10,
-    connectionTimeoutMillis: 2_000,
+    connectionTimeoutMillis: 5_000, // for a free one, or a new one; beyond, 503
     statement_timeout: statementMs,
     query_timeout: statementMs + 500, // our own watch, for a server of which nothing is heard at all
   });

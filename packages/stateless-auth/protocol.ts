@@ -88,7 +88,7 @@ export type AuthErrorCode =
   | 'not-yet-valid'
   | 'claims'
   | 'revoked'
-  // It cannot be said whether it is: no keys, or no deny-list.
+  // It cannot be said whether it is: no keys, or no deny-list. On the side of the client: no issuer.
   | 'unavailable'
   // The client's side.
   | 'refused'

@@ -12,9 +12,9 @@ import { createVerifiedCache, type VerifiedCache } from './verified-cache.ts';
 /** Public keys by name, of the one type that goes with the one algorithm (jwks.ts). */
 export interface KeySource {
   /** What is known now. */
-  peek(kid: string): KeyObject | undefined;
+  readonly peek: (kid: string) => KeyObject | undefined;
   /** May ask the issuer first. @throws {AuthError} `unavailable` when that is not possible. */
-  find(kid: string): Promise<KeyObject | undefined>;
+  readonly find: (kid: string) => Promise<KeyObject | undefined>;
 }
 
 export interface VerifierOptions {

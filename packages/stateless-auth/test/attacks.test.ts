@@ -43,7 +43,10 @@ test('what is not forged is let in', async () => {
 describe('a server refuses', () => {
   test('alg none, however it is written, without a signature and with one', async () => {
     const spellings = Array.from({ length: 16 }, (_, bits) =>
-      [...'none'].map((letter, at) => (bits & (1 << at) ? letter.toUpperCase() : letter)).join(''),
+      'none'
+        .split('')
+        .map((letter, at) => (bits & (1 << at) ? letter.toUpperCase() : letter))
+        .join(''),
     );
     const [, , signature] = forge(key.privateKey).split('.');
     for (const alg of [...spellings, '', null, undefined]) {
@@ -79,7 +82,7 @@ describe('a server refuses', () => {
       const sign = (signed: string) =>
         signBytes(hash, Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' });
       await expectRefused(assemble(header({ alg }), claims(), sign));
-      await expectRefused(assemble(header(), claims(), sign));
+      if (privateKey !== key.privateKey) await expectRefused(assemble(header(), claims(), sign));
     }
   });
 

@@ -73,13 +73,13 @@ export async function openEndpoint(answer: RequestListener) {
     requests++;
     answer(request, response);
   });
-  const { url, close } = await listen(server, { graceMs: 0 });
+  const listening = await listen(server, { graceMs: 0 });
   return {
-    url,
+    url: listening.url,
     get requests() {
       return requests;
     },
-    [Symbol.asyncDispose]: () => close(),
+    [Symbol.asyncDispose]: () => listening.close(),
   };
 }
 

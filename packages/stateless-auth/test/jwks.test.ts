@@ -11,9 +11,9 @@ const open = (url: string, options: Partial<JwksOptions> = {}) => openJwks({ url
 async function openFailing(answer: RequestListener, first = makeKey()) {
   let isFirst = true;
   const endpoint = await openEndpoint((request, response) => {
-    if (!isFirst) return void answer(request, response);
+    if (isFirst) response.end(JSON.stringify({ keys: [first.jwk] }));
+    else answer(request, response);
     isFirst = false;
-    response.end(JSON.stringify({ keys: [first.jwk] }));
   });
   return Object.assign(endpoint, { first });
 }

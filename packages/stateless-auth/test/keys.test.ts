@@ -1,9 +1,10 @@
 import { createDatabase } from '@patterns/services/database';
 import { requirePostgres } from '@patterns/services/testing';
-import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
+import type { Pool } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest';
 import { openPool } from '../database.ts';
 import { startIssuer } from '../issuer.ts';
-import { type KeyRingOptions, openKeyRing } from '../keys.ts';
+import { openKeyRing } from '../keys.ts';
 import { PROFILE_PATH } from '../protocol.ts';
 import { startServer } from '../server.ts';
 import { quiet } from './forge.ts';
@@ -18,19 +19,23 @@ requirePostgres()('the keys of an issuer', () => {
   afterEach(() => void vi.useRealTimers());
   const pass = (ms: number) => vi.setSystemTime(Date.now() + ms);
 
-  async function open(options: Partial<KeyRingOptions> = {}) {
-    await using stack = new AsyncDisposableStack();
+  let pool: Pool;
+  const stack = new AsyncDisposableStack();
+  beforeAll(async () => {
     const { url } = stack.use(await createDatabase(inject('databaseUrl'), 'keys'));
-    const pool = stack.adopt(await openPool(url), (each) => each.end());
-    const ring = await openKeyRing(pool, { ...TIMES, ...options });
-    const resources = stack.move();
-    const published = () => ring.jwks.keys.map((key) => (key as { kid: string }).kid);
-    return { ring, pool, published, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+    pool = stack.adopt(await openPool(url), (each) => each.end());
+  });
+  afterAll(() => stack.disposeAsync());
+
+  /** The keys of an issuer that has just been born. */
+  async function open() {
+    await pool.query('delete from issuer.signing_keys');
+    const ring = await openKeyRing(pool, TIMES);
+    return { ring, published: () => ring.jwks.keys.map((key) => (key as { kid: string }).kid) };
   }
 
   test('a new one is published before it signs, and an old one until its last token has expired', async () => {
-    await using keys = await open();
-    const { ring, published } = keys;
+    const { ring, published } = await open();
     const first = ring.signing.kid;
     await ring.rotate();
     expect([ring.signing.kid, published().length]).toEqual([first, 2]);
@@ -49,8 +54,7 @@ requirePostgres()('the keys of an issuer', () => {
   });
 
   test('follow each other by themselves, in time for the lead', async () => {
-    await using keys = await open();
-    const { ring, published } = keys;
+    const { ring, published } = await open();
     const first = ring.signing.kid;
     pass(TIMES.rotateEveryMs - TIMES.leadMs - 1);
     await ring.refresh();
@@ -64,9 +68,8 @@ requirePostgres()('the keys of an issuer', () => {
   });
 
   test('are one key, when two issuers start at once, and when both find that it is time', async () => {
-    await using keys = await open();
-    await keys.pool.query('delete from issuer.signing_keys');
-    const rings = await Promise.all([openKeyRing(keys.pool, TIMES), openKeyRing(keys.pool, TIMES)]);
+    await pool.query('delete from issuer.signing_keys');
+    const rings = await Promise.all([openKeyRing(pool, TIMES), openKeyRing(pool, TIMES)]);
     expect(new Set(rings.map(({ signing }) => signing.kid)).size).toBe(1);
     pass(TIMES.rotateEveryMs);
     await Promise.all(rings.map((ring) => ring.refresh()));
@@ -75,8 +78,7 @@ requirePostgres()('the keys of an issuer', () => {
   });
 
   test('that is deleted is published no more', async () => {
-    await using keys = await open();
-    const { ring, pool, published } = keys;
+    const { ring, published } = await open();
     await ring.rotate();
     const [first, second] = published();
     await pool.query('delete from issuer.signing_keys where kid = $1', [first]);

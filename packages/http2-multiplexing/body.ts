@@ -4,8 +4,9 @@
  * That one is not Node's `ClientHttp2Stream` itself: its `closed` says that the lane is free, and iterators, `finished` and `pipeline` take
  * that for "nothing more to read". A small answer has arrived, and its lane is free, before whoever asked has read the first byte.
  */
-import { type ClientHttp2Stream, constants } from 'node:http2';
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 import { Readable } from 'node:stream';
+import type { Reply } from './session.ts';
 
 /** A string, bytes, or a stream, which can be sent once. */
 export type RequestBody = string | Uint8Array | Readable;
@@ -21,19 +22,35 @@ export function sendBody(body: RequestBody, stream: ClientHttp2Stream): void {
   body.pipe(stream);
 }
 
-/** Reads no faster than it is read. Destroyed before its end, it resets the stream; reset, it fails with what `explain` says. */
-export function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readable {
+/** The answer that has begun to come on `stream`. Cut off, its body fails with what `explain` says. */
+export function replyOf(
+  stream: ClientHttp2Stream,
+  headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
+  explain: () => Error,
+): Reply {
+  let body: Readable | undefined;
+  return {
+    status: headers[':status'] ?? 0,
+    headers,
+    get body() {
+      body ??= bodyOf(stream, explain);
+      return body;
+    },
+    text: () => textOf(stream, explain),
+  };
+}
+
+/** Reads no faster than it is read. Destroyed before its end, it resets the stream. */
+function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readable {
   let isReading = false;
   const body = new Readable({
     read() {
-      if (isReading) stream.resume();
-      else {
-        isReading = true;
-        stream.on('data', (chunk) => {
-          if (!body.push(chunk)) stream.pause();
-        });
-        stream.on('end', () => body.push(null));
-      }
+      if (isReading) return void stream.resume();
+      isReading = true;
+      stream.on('data', (chunk) => {
+        if (!body.push(chunk)) stream.pause();
+      });
+      stream.on('end', () => body.push(null));
     },
     destroy(error, done) {
       if (stream.readableEnded) stream.destroy();
@@ -43,9 +60,28 @@ export function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readabl
   });
   // Whoever reads is told; if nobody does, that the connection is lost must not end the process.
   body.on('error', () => {});
-  stream.once('close', () => {
-    // Reset by the server without an error code is an end that was not reached, too.
-    if (!stream.readableEnded && !body.destroyed) body.destroy(explain());
-  });
+  onCut(stream, () => body.destroy(explain()));
   return body;
+}
+
+/** Small bodies are read whole, and straight from the stream: that is cheaper than one stream more. */
+function textOf(stream: ClientHttp2Stream, explain: () => Error): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    stream.setEncoding('utf8');
+    stream.on('data', (part: string) => {
+      text += part;
+    });
+    stream.on('end', () => resolve(text));
+    onCut(stream, () => reject(explain()));
+  });
+}
+
+/** Reset by the server without an error code is an end that was not reached, too. */
+function onCut(stream: ClientHttp2Stream, cut: () => void): void {
+  const onClose = () => {
+    if (!stream.readableEnded) cut();
+  };
+  if (stream.destroyed) process.nextTick(onClose);
+  else stream.once('close', onClose);
 }

@@ -7,7 +7,6 @@
 import { readFile } from 'node:fs/promises';
 import type { OutgoingHttpHeaders } from 'node:http2';
 import { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '@patterns/kit/main';
 import type { RequestBody } from './body.ts';
@@ -118,7 +117,7 @@ if (import.meta.main) {
     const client = stack.use(openClient(url, { signal, ca: ca && (await readFile(ca, 'utf8')) }));
     const startedAt = performance.now();
     const items = await Promise.all(
-      Array.from({ length: ITEMS }, async (_, index) => text((await client.request(itemPath(index + 1))).body)),
+      Array.from({ length: ITEMS }, async (_, index) => (await client.request(itemPath(index + 1))).text()),
     );
     console.log(
       `${items.length} items in ${Math.round(performance.now() - startedAt)} ms, over ${client.sessions} connection`,

@@ -11,7 +11,7 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import type { Readable } from 'node:stream';
-import { bodyOf, type RequestBody, sendBody } from './body.ts';
+import { type RequestBody, replyOf, sendBody } from './body.ts';
 import { explain, Http2Error } from './http2-error.ts';
 
 /** Until the server's settings are here: what the specification recommends as the least that a server allows [RFC 9113 §6.5.2]. */
@@ -42,6 +42,8 @@ export interface Reply {
   readonly headers: IncomingHttpHeaders;
   /** To be read to its end, or destroyed: until then its lane is taken. Cut off, it fails with an `Http2Error`. */
   readonly body: Readable;
+  /** Reads it all, instead of `body`. @throws {Http2Error} */
+  text(): Promise<string>;
 }
 
 export class Session {
@@ -114,8 +116,7 @@ export class Session {
       stream.once('response', (answer) => {
         state = 'answered';
         clearTimeout(late);
-        const body = bodyOf(stream, () => this.#explain(stream, signal, cause));
-        resolve({ status: answer[':status'] ?? 0, headers: answer, body });
+        resolve(replyOf(stream, answer, () => this.#explain(stream, signal, cause)));
       });
       stream.on('error', (error) => (cause = error));
       stream.once('close', () => {

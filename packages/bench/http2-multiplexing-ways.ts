@@ -51,9 +51,9 @@ export const ways = {
     const client = openClient(url, { ca });
     return {
       async get(path) {
-        const { status, body } = await client.request(path);
-        if (status !== 200) throw unexpected(status);
-        for await (const _ of body);
+        const reply = await client.request(path);
+        await reply.text();
+        if (reply.status !== 200) throw unexpected(reply.status);
       },
       [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
     };

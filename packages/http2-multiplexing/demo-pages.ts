@@ -3,7 +3,6 @@
  * all of them at once. Each ends when disposed.
  */
 import { get } from 'node:https';
-import { text } from 'node:stream/consumers';
 import { Client, Pool } from 'undici';
 import { openClient } from './client.ts';
 import { ITEMS, itemPath } from './protocol.ts';
@@ -54,9 +53,9 @@ export function oneSession(url: string, ca: string): Way {
   const client = openClient(url, { ca });
   return {
     async get(path) {
-      const { status, body } = await client.request(path);
-      await text(body);
-      return status;
+      const reply = await client.request(path);
+      await reply.text();
+      return reply.status;
     },
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };

@@ -4,7 +4,6 @@
  */
 import { once } from 'node:events';
 import { connect, constants } from 'node:http2';
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Stage } from '@patterns/kit/demo';
 import { until } from '@patterns/kit/testing/until';
@@ -38,7 +37,7 @@ async function breakNothing({ story, use, signal }: Stage, { url, ca }: Server):
   const client = use(openClient(url, { ca }));
   story.wire('client', 'server', 'GET /resource3');
   const unknown = await client.request('/resource3');
-  story.wire('server', 'client', `${unknown.status}  ${await text(unknown.body)}`);
+  story.wire('server', 'client', `${unknown.status}  ${await unknown.text()}`);
 
   const other = connect(url, { ca });
   use({ [Symbol.asyncDispose]: async () => other.destroy() });
@@ -48,12 +47,12 @@ async function breakNothing({ story, use, signal }: Stage, { url, ca }: Server):
   await once(stream, 'response');
   story.fault('another client resets its stream: RST_STREAM, INTERNAL_ERROR');
   stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  const isCounted = async () => /INTERNAL_ERROR"\} 1$/m.test(await text((await client.request(METRICS)).body));
+  const isCounted = async () => /INTERNAL_ERROR"\} 1$/m.test(await (await client.request(METRICS)).text());
   await until('the server has counted the reset', isCounted, { signal });
   story.act('server', 'has counted it, in its metrics');
   story.wire('client', 'server', 'GET /resource1');
   const after = await client.request('/resource1');
-  story.wire('server', 'client', `${after.status}  ${await text(after.body)}`);
+  story.wire('server', 'client', `${after.status}  ${await after.text()}`);
   story.claim('sound: an unknown path is a 404', unknown.status === 404);
   story.claim('sound: a reset stream ended nothing but itself', after.status === 200 && client.sessions === 1);
 }
@@ -113,9 +112,9 @@ async function replaceServer(stage: Stage, old: Server, fresh: Server): Promise<
   const third = Promise.withResolvers<void>();
   const work = async () => {
     for (let item = 1; item <= REQUESTS / 3; item++) {
-      const { status, body } = await client.request(itemPath(item));
-      await text(body);
-      if (statuses.push(status) === REQUESTS / 3) third.resolve();
+      const reply = await client.request(itemPath(item));
+      await reply.text();
+      if (statuses.push(reply.status) === REQUESTS / 3) third.resolve();
     }
   };
   story.wire('client', 'server', `${REQUESTS} × GET /items/n, three at a time, ${DELAY_MS} ms each`);

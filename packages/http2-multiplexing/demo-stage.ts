@@ -46,7 +46,7 @@ export interface Servers {
   readonly slow: Server;
   readonly quick: Server;
   /** One more like the slow one, with the same certificate. */
-  another(): Promise<Server>;
+  readonly another: () => Promise<Server>;
 }
 
 let servers: Promise<Servers> | undefined;

@@ -1,5 +1,6 @@
 /** The page of a hundred in a real browser. What ten event streams do to it, over each version, the demo shows and checks. */
 import { makeCertificate } from '@patterns/kit/certificate';
+import { createLog } from '@patterns/kit/log';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { requireExtra } from '@patterns/services/testing';
 import { expect, test } from 'vitest';
@@ -9,7 +10,9 @@ import { startServer } from '../server.ts';
 
 requireExtra('chromium')('Chromium', () => {
   test('loads the page of a hundred over one connection', async () => {
-    await using server = await startServer({ certificate: await makeCertificate() });
+    const log = createLog('test');
+    log.silent = true;
+    await using server = await startServer({ certificate: await makeCertificate(), log });
     const connections = new Set<number>();
     const onData = (_chunk: Buffer, { connection }: { connection: number }) => connections.add(connection);
     await using line = await startFaultProxy(server.url, { onData });

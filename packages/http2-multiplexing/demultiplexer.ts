@@ -93,16 +93,18 @@ export async function startDemultiplexer({
   watchSessions(server, { sessions, limits, metrics, log });
 
   const listening = await listen(server, { port, graceMs });
-  const drain = listening.close;
   const close = async () => {
-    await drain();
+    await listening.close();
     await upstream[Symbol.asyncDispose]();
   };
-  return Object.defineProperties(listening, {
-    ...Object.getOwnPropertyDescriptors({ upstream, sessions, registry: metrics.registry }),
+  // All that a listening server has, and a close that goes on behind it.
+  return Object.create(listening, {
+    upstream: { value: upstream },
+    sessions: { value: sessions },
+    registry: { value: metrics.registry },
     close: { value: close },
     [Symbol.asyncDispose]: { value: close },
-  }) as Demultiplexer;
+  });
 }
 
 async function sendMetrics(response: ProxyResponse, registry: Registry): Promise<void> {

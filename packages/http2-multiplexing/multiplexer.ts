@@ -54,16 +54,16 @@ export async function startMultiplexer({
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
 
   const listening = await listen(server, { port, graceMs });
-  const drain = listening.close;
   const close = async () => {
-    await drain();
+    await listening.close();
     await client[Symbol.asyncDispose]();
   };
-  return Object.defineProperties(listening, {
+  // All that a listening server has, and a close that goes on behind it.
+  return Object.create(listening, {
     client: { value: client },
     close: { value: close },
     [Symbol.asyncDispose]: { value: close },
-  }) as Multiplexer;
+  });
 }
 
 if (import.meta.main) {

@@ -7,7 +7,7 @@ import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { expect, test } from 'vitest';
 import { startBackend } from '../backend.ts';
-import { certificate, openSession, startHttp, startProxy, startTcp } from './proxy.ts';
+import { certificate, OPEN, openSession, startHttp, startProxy, startTcp } from './proxy.ts';
 
 test('a hundred streams on one connection are at most N connections to each of two backends', async () => {
   await using _leaks = noLeaks();
@@ -195,7 +195,7 @@ test('who does not read holds up whoever sends to him, and not our memory', asyn
   const download = proxy.session.request({ ':path': '/' }); // nobody listens to its data
   await once(download, 'response');
   let sent = 0;
-  const upload = proxy.request({ ':path': '/', ':method': 'POST' }, 'open');
+  const upload = proxy.request({ ':path': '/', ':method': 'POST' }, OPEN);
   const chunk = Buffer.alloc(65_536);
   const send = () => {
     for (let goesOn = true; goesOn && sent < bytes; sent += chunk.length) goesOn = upload.stream.write(chunk);
@@ -250,13 +250,13 @@ test('a client that asks before it sends is told to go on when a backend is ther
   await using backend = await startBackend({ tickMs: 10_000 });
   await using proxy = await startProxy([backend.url], { upstream: { connections: 1, queueMs: 200 } });
   const upload = { ':path': '/upload', ':method': 'POST', expect: '100-continue' };
-  const asked = proxy.request(upload, 'open');
+  const asked = proxy.request(upload, OPEN);
   await once(asked.stream, 'continue');
   asked.stream.end('hello');
   expect(JSON.parse((await asked.seen).body).bytes).toBe(5);
   const events = proxy.request('/events');
   await once(events.stream, 'data');
-  const refused = proxy.request(upload, 'open');
+  const refused = proxy.request(upload, OPEN);
   refused.stream.once('continue', () => expect.unreachable());
   expect((await refused.seen).status).toBe(503);
 });
@@ -264,7 +264,7 @@ test('a client that asks before it sends is told to go on when a backend is ther
 test('an answer that does not wait for the whole request ends it, without an error', async () => {
   await using backend = await startHttp((_request, response) => response.writeHead(413).end('too much'));
   await using proxy = await startProxy([backend.url]);
-  const upload = proxy.request({ ':path': '/', ':method': 'POST' }, 'open');
+  const upload = proxy.request({ ':path': '/', ':method': 'POST' }, OPEN);
   upload.stream.write(Buffer.alloc(10_000));
   expect(await upload.seen).toMatchObject({ status: 413, body: 'too much', code: 0 });
 });
@@ -272,7 +272,7 @@ test('an answer that does not wait for the whole request ends it, without an err
 test('a client that stops in the middle of its request is given up, and the backend does not wait for it', async () => {
   await using backend = await startBackend();
   await using proxy = await startProxy([backend.url], { silenceMs: 200 });
-  const upload = proxy.request({ ':path': '/upload', ':method': 'POST' }, 'open');
+  const upload = proxy.request({ ':path': '/upload', ':method': 'POST' }, OPEN);
   upload.stream.write('some');
   expect((await upload.seen).code).not.toBe(0);
   await until('aborted', () => backend.stats.aborted === 1);

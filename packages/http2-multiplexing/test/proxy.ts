@@ -38,6 +38,9 @@ export async function startProxy(backends: readonly string[], options: ProxyOpti
   };
 }
 
+/** Instead of a body: the request goes on, until the test ends it. */
+export const OPEN = Symbol('open');
+
 export interface Seen {
   status: number | undefined;
   headers: IncomingHttpHeaders;
@@ -60,10 +63,10 @@ export function openSession(url: string) {
   return {
     session,
     /** Sends a request; without a body it is complete. */
-    request(headers: OutgoingHttpHeaders | string, body?: string | Buffer | 'open'): Asked {
+    request: (headers: OutgoingHttpHeaders | string, body?: string | Buffer | typeof OPEN): Asked => {
       const fields = typeof headers === 'string' ? { ':path': headers } : headers;
       const stream = session.request(fields, { endStream: body === undefined });
-      if (body !== undefined && body !== 'open') stream.end(body);
+      if (body !== undefined && body !== OPEN) stream.end(body);
       const seen: Seen = { status: undefined, headers: {}, body: '', hints: [], trailers: {}, code: 0 };
       stream.on('headers', (told) => seen.hints.push(told));
       stream.on('response', (told) => Object.assign(seen, { status: told[':status'], headers: told }));
@@ -79,8 +82,11 @@ export function openSession(url: string) {
 }
 
 /** A backend that does what the test needs. */
-export function startHttp(answer: RequestListener, port?: number) {
-  return listen(createServer(answer), { graceMs: 0, port });
+export function startHttp(answer: (...pair: Parameters<RequestListener>) => unknown) {
+  return listen(
+    createServer((request, response) => void answer(request, response)),
+    { graceMs: 0 },
+  );
 }
 
 /** A backend that answers with bytes: whatever HTTP does not allow. `connections` are those open now. */

@@ -75,6 +75,6 @@ if (import.meta.main) {
     const proxy = stack.use(await startMultiplexer({ server, client: { ca }, port: envPort() }));
     console.log(`listening on ${proxy.url}`);
     console.log(`one session to ${server}`);
-    console.log(`in another terminal: curl ${proxy.url}/items/[1-50]`);
+    console.log(`in another terminal: curl -s --parallel '${proxy.url}/items/[1-50]'`);
   });
 }

@@ -36,12 +36,16 @@ export function startNaiveApp(port?: number): Promise<Listening> {
   return listen(createServer(app), { port, host: '0.0.0.0', graceMs: 500 }); // as `app.listen(3000)` does
 }
 
-export function startNaiveSidecar(upstream: string, port?: number): Promise<Listening> {
+export function startNaiveSidecar(
+  upstream: string,
+  port?: number,
+  transport: winston.transport = new winston.transports.Console(),
+): Promise<Listening> {
   const sidecar = express();
   const logger = winston.createLogger({
     level: 'info',
     format: winston.format.json(),
-    transports: [new winston.transports.Console()],
+    transports: [transport],
   });
 
   // Proxy all requests, but log them first

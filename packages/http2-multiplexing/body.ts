@@ -29,6 +29,10 @@ export function replyOf(
   explain: () => Error,
 ): Reply {
   let body: Readable | undefined;
+  let trailers: IncomingHttpHeaders = {};
+  stream.once('trailers', (fields) => {
+    trailers = fields;
+  });
   return {
     status: headers[':status'] ?? 0,
     headers,
@@ -37,6 +41,7 @@ export function replyOf(
       return body;
     },
     text: () => textOf(stream, explain),
+    trailers: () => trailers,
   };
 }
 

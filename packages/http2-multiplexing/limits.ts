@@ -52,6 +52,7 @@ export const LIMITS: Limits = {
 /** The limits as Node's options, for both versions. */
 export function toServerOptions(limits: Limits): SecureServerOptions {
   const http1Options = {
+    keepAliveTimeout: 5_000,
     headersTimeout: Math.min(limits.prefaceMs, limits.requestMs),
     requestTimeout: limits.requestMs,
     // Node looks for who is late this often, by default each 30 s.

@@ -44,6 +44,8 @@ export interface Reply {
   readonly body: Readable;
   /** Reads it all, instead of `body`. @throws {Http2Error} */
   text(): Promise<string>;
+  /** The fields that came behind the body; none before its end. */
+  trailers(): IncomingHttpHeaders;
 }
 
 export class Session {

@@ -85,7 +85,7 @@ export async function startDemultiplexer({
     const [request, response] = pair as [IncomingMessage, ProxyResponse];
     logRequest(request, response, () => {
       if (request.url === METRICS_PATH) void sendMetrics(response, metrics.registry);
-      else void exchange(request, response);
+      else exchange(request, response);
     });
   });
   // A client that asks before it sends is told to go on when a backend is there to take it, and not by Node.

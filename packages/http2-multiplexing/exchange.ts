@@ -50,9 +50,9 @@ export interface ExchangeOptions {
   onFailure?: (status: number) => void;
 }
 
-/** Makes a handler of requests. It ends each of them, whatever happens, and never rejects. */
+/** Makes a handler of requests. It ends each of them, whatever happens, and never throws. */
 export function createExchange(ask: Ask, { log, silenceMs, onFailure }: ExchangeOptions) {
-  return async (request: IncomingMessage, response: ProxyResponse): Promise<void> => {
+  async function answer(request: IncomingMessage, response: ProxyResponse): Promise<void> {
     const left = new AbortController();
     // Not `writableFinished`: over HTTP/2 it is true as soon as the stream is closed, whatever was sent.
     response.once('close', () => response.writableEnded || left.abort());
@@ -68,7 +68,10 @@ export function createExchange(ask: Ask, { log, silenceMs, onFailure }: Exchange
     }
     // The answer is complete, and the request is not: the rest of it is wanted by nobody [RFC 9113 §8.1].
     if (hasBody(request, response) && !request.complete) response.stream?.close(constants.NGHTTP2_NO_ERROR);
-  };
+  }
+  // A stream may be gone at any moment: what Node throws then is that stream's own affair.
+  return (request: IncomingMessage, response: ProxyResponse): void =>
+    void answer(request, response).catch(() => cutOff(response));
 }
 
 // #region exchange

@@ -49,7 +49,7 @@ export async function startMultiplexer({
   const logRequest = logRequests(log);
   // A slow head, a slow request: who dawdles is answered 408 by Node.
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
-    logRequest(request, response, () => void exchange(request, response));
+    logRequest(request, response, () => exchange(request, response));
   });
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
 

@@ -57,7 +57,7 @@ export function createHasher({ cost = COST, concurrent = 2, waiting = 16, onHash
 
   return {
     /** The text to keep: `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<digest>`. */
-    async hash(password: string): Promise<string> {
+    hash: async (password: string): Promise<string> => {
       const nonce = randomBytes(16);
       const tag = await digest(password, nonce, cost);
       const { memory, passes, parallelism } = cost;
@@ -65,7 +65,7 @@ export function createHasher({ cost = COST, concurrent = 2, waiting = 16, onHash
     },
 
     /** Whether it is the password; and whether its text was made at another cost than today's, and should be made anew. */
-    async verify(password: string, text: string): Promise<{ isRight: boolean; isOutdated: boolean }> {
+    verify: async (password: string, text: string): Promise<{ isRight: boolean; isOutdated: boolean }> => {
       const kept = parse(text);
       const tag = await digest(password, kept.nonce, kept.cost);
       const isOutdated = (Object.keys(cost) as (keyof Cost)[]).some((name) => kept.cost[name] !== cost[name]);

@@ -67,7 +67,7 @@ requirePostgres()('the users', () => {
     return {
       users,
       user,
-      async hashesOf(work: () => Promise<unknown>): Promise<number> {
+      hashesOf: async (work: () => Promise<unknown>): Promise<number> => {
         const before = hashes;
         await work();
         return hashes - before;

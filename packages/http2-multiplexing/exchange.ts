@@ -40,7 +40,7 @@ export interface Answer extends Disposable {
 /** Asks upstream. @throws {HttpProblem} when there is no answer. */
 export type Ask = (question: Question) => Promise<Answer>;
 
-/** A response of either version: over HTTP/2 there is a stream below it. */
+/** Over HTTP/2 there is a stream below it. */
 export type ProxyResponse = ServerResponse & { readonly stream?: ServerHttp2Stream };
 
 export interface ExchangeOptions {

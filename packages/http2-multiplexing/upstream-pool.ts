@@ -23,7 +23,7 @@ const DEFAULTS = {
   ejectMs: 1_000,
   probePath: '/live',
   maxQueue: 200,
-  queueMs: 2_000,
+  queueMs: 5_000,
   onWaited: (_ms: number) => {},
 };
 

@@ -13,7 +13,7 @@ test('a hundred streams on one connection are at most N connections to each of t
   await using _leaks = noLeaks();
   await using a = await startBackend({ delayMs: 5 });
   await using b = await startBackend({ delayMs: 5 });
-  await using proxy = await startProxy([a.url, b.url], { upstream: { connections: 3 } });
+  await using proxy = await startProxy([a.url, b.url], { upstream: { connections: 3, queueMs: 30_000 } });
   const asked = Array.from({ length: 100 }, (_, n) => proxy.request(`/items/${n}`).seen);
   const bodies = (await Promise.all(asked)).map(({ body }) => JSON.parse(body).id);
   expect(bodies).toEqual(Array.from({ length: 100 }, (_, n) => n));

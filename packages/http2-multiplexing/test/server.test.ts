@@ -102,7 +102,7 @@ test('an upload that is not read is soon told to wait, and takes nothing from th
 
 describe.concurrent('time limits', () => {
   test('of a connection that never says hello, in TCP or in TLS', async () => {
-    await using serving = await serve({ limits: { prefaceMs: 300 } });
+    await using serving = await serve({ limits: { prefaceMs: 1_000 } });
     const { port } = new URL(serving.url);
     const mute = connect(Number(port), '127.0.0.1');
     using raw = await serving.raw();
@@ -134,7 +134,7 @@ describe.concurrent('time limits', () => {
   });
 
   test('of headers and of a body over HTTP/1.1: 408', async () => {
-    await using serving = await serve({ limits: { requestMs: 300, prefaceMs: 300 } });
+    await using serving = await serve({ limits: { requestMs: 1_000, prefaceMs: 1_000 } });
     const late = await Promise.all([
       sendHttp1(serving.url, `GET ${LIVE} HTTP/1.1\r\nHost: localhost\r\nX-`),
       sendHttp1(serving.url, `POST ${UPLOADS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfour`),

@@ -119,7 +119,10 @@ class BoundedLines extends Writable {
 
   override _write(line: string, _encoding: string, taken: () => void): void {
     taken(); // at once: winston must never wait, or requests would wait for winston
-    if (this.#output.writableLength + this.#lines.length > this.#maxPendingBytes) return void this.#onDrop();
+    if (this.#output.writableLength + this.#lines.length > this.#maxPendingBytes) {
+      this.#onDrop();
+      return;
+    }
     if (this.#lines === '') setImmediate(() => void this.flush());
     this.#lines += line;
   }

@@ -3,10 +3,11 @@
  * `/live` is about the process, and knows nothing of the app: a sidecar that is restarted because its app is slow is slow, too.
  * `/ready` is about whether a request would be served.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { type Listening, listen } from '@patterns/kit/listen';
-import { HttpProblem, sendProblem } from '@patterns/kit/problem';
+import type { Log } from '@patterns/kit/log';
+import { answerError, HttpProblem, sendProblem } from '@patterns/kit/problem';
 import type { Breaker } from './breaker.ts';
 import type { Metrics } from './metrics.ts';
 import { LIVE, METRICS, READY } from './protocol.ts';
@@ -18,6 +19,7 @@ export interface AdminOptions {
   connectMs: number;
   breaker: Breaker;
   metrics: Metrics;
+  log: Log;
   /** Not yet, or no longer. */
   isServing: () => boolean;
 }
@@ -28,6 +30,7 @@ export async function startAdmin({
   connectMs,
   breaker,
   metrics,
+  log,
   isServing,
 }: AdminOptions): Promise<Listening> {
   const whyNotReady = async () => {
@@ -35,18 +38,19 @@ export async function startAdmin({
     if (!(await accepts(upstream, connectMs))) return 'the app does not accept connections';
     return breaker.state === 'open' ? 'the app has failed too often' : undefined;
   };
-  const server = createServer(async ({ url }, response) => {
-    if (url === LIVE) return void response.end('live\n');
-    if (url === METRICS) {
-      return void response
-        .setHeader('Content-Type', metrics.registry.contentType)
-        .end(await metrics.registry.metrics());
-    }
-    if (url !== READY)
-      return sendProblem(response, new HttpProblem(404, { detail: `here are ${LIVE}, ${READY}, ${METRICS}` }));
-    const reason = await whyNotReady();
-    if (reason) sendProblem(response, new HttpProblem(503, { detail: reason }));
-    else response.end('ready\n');
+  async function answer({ url }: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (url === LIVE) response.end('live\n');
+    else if (url === READY) {
+      const reason = await whyNotReady();
+      if (reason) sendProblem(response, new HttpProblem(503, { detail: reason }));
+      else response.end('ready\n');
+    } else if (url === METRICS) {
+      const { registry } = metrics;
+      response.setHeader('Content-Type', registry.contentType).end(await registry.metrics());
+    } else sendProblem(response, new HttpProblem(404, { detail: `here are ${LIVE}, ${READY}, ${METRICS}` }));
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error) => answerError(log, response, error));
   });
   return listen(server, { port, graceMs: 500 });
 }

@@ -2,6 +2,7 @@
  * The demo's stage: a client, the line to the sidecar, which shows what crosses it, and sidecars as processes, whose logs are read.
  */
 import { request as httpRequest } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { Stage } from '@patterns/kit/demo';
 import { EventQueue } from '@patterns/kit/testing/event-queue';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
@@ -66,58 +67,59 @@ export async function openScene({ story, signal, chosen, use }: Stage) {
   };
   const line = use(await startFaultProxy('http://127.0.0.1:1', { onData }));
 
-  return {
-    line,
-    /** Starts a sidecar in front of `upstream` with these powers and no others. */
-    async sidecar(upstream: string, powers: string, env: Record<string, string> = {}): Promise<Running> {
-      const entries = new EventQueue<Entry>();
-      const program = use(
-        startProcess(new URL('sidecar.ts', import.meta.url), {
-          args: ['--engine', chosen.engine!],
-          env: { UPSTREAM: upstream, POWERS: powers, REDIS_URL: undefined, PORT: undefined, ...env },
-          onLine: (text) => void (text.startsWith('{') && entries.push(JSON.parse(text) as Entry)),
-          signal,
-        }),
-      );
-      const url = await program.url(PATIENCE_MS);
-      const admin = await program.line(/live, ready/, { withinMs: PATIENCE_MS });
-      return { program, url, adminUrl: /http:[^ ]+(?=\/ready)/.exec(admin)![0], entries };
-    },
-    /** Requests go there from now on. */
-    goThrough({ url }: { url: string }, about?: string): void {
-      line.target(url);
-      if (about !== undefined) story.act('sidecar', about);
-    },
-    /** Asks once, on a connection of its own. */
-    ask(path: string, { method = 'GET', headers = {}, body, signal: until = signal }: Question = {}): Promise<Answer> {
-      return within(
-        `the answer to ${method} ${path}`,
-        PATIENCE_MS,
-        new Promise((resolve, reject) => {
-          const options = { method, headers, agent: false, signal: until };
-          const request = httpRequest(new URL(path, line.url), options, async (response) => {
-            try {
-              const chunks = await response.toArray();
-              const text = Buffer.concat(chunks).toString();
-              resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text });
-            } catch (error) {
-              reject(error);
-            }
-          });
-          request.on('error', reject).end(body);
-        }),
-      );
-    },
-    /** Does something whose many messages are told in one line, and not shown. */
-    async quietly<T>(work: () => Promise<T>): Promise<T> {
-      isShown = false;
-      try {
-        return await work();
-      } finally {
-        isShown = true;
-      }
-    },
+  /** Starts a sidecar in front of `upstream` with these powers and no others. */
+  const sidecar = async (upstream: string, powers: string, env: Record<string, string> = {}): Promise<Running> => {
+    const entries = new EventQueue<Entry>();
+    const program = use(
+      startProcess(new URL('sidecar.ts', import.meta.url), {
+        args: ['--engine', chosen.engine!],
+        env: {
+          UPSTREAM: upstream,
+          POWERS: powers,
+          REDIS_URL: undefined,
+          PORT: undefined,
+          ADMIN_PORT: undefined,
+          ...env,
+        },
+        onLine: (line) => void (line.startsWith('{') && entries.push(JSON.parse(line) as Entry)),
+        signal,
+      }),
+    );
+    const url = await program.url(PATIENCE_MS);
+    const admin = await program.line(/^in front of/, { withinMs: PATIENCE_MS });
+    return { program, url, adminUrl: /http:[^ ]+(?=\/ready)/.exec(admin)![0], entries };
   };
+
+  /** Requests go there from now on. */
+  const goThrough = ({ url }: { url: string }, about?: string): void => {
+    line.target(url);
+    if (about !== undefined) story.act('sidecar', about);
+  };
+
+  /** Asks once, on a connection of its own. */
+  const ask = (path: string, { method = 'GET', headers = {}, body, signal: until = signal }: Question = {}) => {
+    const answer = new Promise<Answer>((resolve, reject) => {
+      const request = httpRequest(new URL(path, line.url), { method, headers, agent: false, signal: until });
+      request.on('response', (response) => {
+        const { statusCode: status = 0, headers } = response;
+        text(response).then((body) => resolve({ status, headers, body }), reject);
+      });
+      request.on('error', reject).end(body);
+    });
+    return within(`the answer to ${method} ${path}`, PATIENCE_MS, answer);
+  };
+
+  /** Does something whose many messages are told in one line, and not shown. */
+  const quietly = async <T>(work: () => Promise<T>): Promise<T> => {
+    isShown = false;
+    try {
+      return await work();
+    } finally {
+      isShown = true;
+    }
+  };
+
+  return { line, sidecar, goThrough, ask, quietly };
 }
 
 /** Of what the app saw, the headers that the sidecar is about; of everything else, what fits. */

@@ -37,9 +37,9 @@ export interface Exchange {
 }
 
 export interface BodyTaker {
-  chunk(chunk: Buffer): void;
+  readonly chunk: (chunk: Buffer) => void;
   /** The body has come whole. */
-  end(): void;
+  readonly end: () => void;
 }
 
 const EXCHANGE = Symbol('exchange');
@@ -81,10 +81,10 @@ export function inOrder(powers: readonly Power[], log: Log): RequestListener {
   return (request, response) => {
     let at = 0;
     const next = (error?: unknown): void => {
-      if (error !== undefined) return void refuse(log, response, error);
-      const power = powers[at++];
-      if (!power) return void refuse(log, response, new HttpProblem(404));
       try {
+        const power = powers[at++];
+        if (error !== undefined) throw error;
+        if (!power) throw new HttpProblem(404);
         power(request, response, next);
       } catch (thrown) {
         refuse(log, response, thrown);

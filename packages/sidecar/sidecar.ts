@@ -51,7 +51,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
   await using opened = new AsyncDisposableStack(); // the last one opened is the first one closed
   const connectMs = timeouts.connectMs;
-  const admin = opened.use(await startAdmin({ port: adminPort, upstream, connectMs, breaker, metrics, isServing }));
+  const admin = opened.use(
+    await startAdmin({ port: adminPort, upstream, connectMs, breaker, metrics, log, isServing }),
+  );
   const engine = opened.use(await openEngine(name, { upstream, timeouts, log }));
 
   // #region powers

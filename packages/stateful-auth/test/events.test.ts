@@ -3,7 +3,9 @@ import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { requirePostgres, requireRedis } from '@patterns/services/testing';
 import { expect, inject, test } from 'vitest';
 import { type Client, openClient } from '../client.ts';
-import { startServers } from './servers.ts';
+import { attempted, connectRedis } from '../redis-connection.ts';
+import { handleOf } from '../session-data.ts';
+import { idIn, startServers } from './servers.ts';
 
 /** The pieces of `GET /events`, as they come. */
 async function openEvents(client: Client): Promise<EventQueue<string>> {
@@ -37,8 +39,18 @@ requireRedis()('a connection that stays open', () => {
     });
 
     test('does not keep its session alive', async () => {
-      await using servers = await startServers({ recheckMs: 20, idleMs: 300 });
-      await using events = await openEvents(await servers.loggedIn());
+      await using servers = await startServers({ recheckMs: 20 });
+      using stack = new DisposableStack();
+      const redis = stack.adopt(connectRedis(inject('redisUrl')), (redis) => redis.disconnect());
+      await attempted(redis);
+      const client = await servers.loggedIn();
+      await using events = await openEvents(client);
+      await events.next();
+      const key = `${servers.prefix}session:${handleOf(idIn(client.jar.get('sid')))}`;
+      await redis.pexpire(key, 60_000);
+      await events.take(3);
+      expect(await redis.pttl(key)).toBeLessThanOrEqual(60_000);
+      await redis.pexpire(key, 1);
       expect(await events.find('the end', (text) => text.includes('over'))).toContain('"logged out"');
     });
 

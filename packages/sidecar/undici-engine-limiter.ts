@@ -9,7 +9,7 @@ import { type LimiterOptions, limitKey, tooManyRequests } from './rate-limit.ts'
 /** Counts each request of a client, and answers 429 when there were more than `max` in a window. */
 export function pipelinedLimiter({ counters, max, windowMs }: LimiterOptions): Power {
   const seconds = Math.ceil(windowMs / 1_000);
-  const name = `"${max}-in-${seconds}s"`;
+  const name = '"per-client"';
   const policy = `${name}; q=${max}; w=${seconds}`;
   return (_request, response, next) => {
     counters

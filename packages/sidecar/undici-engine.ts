@@ -6,7 +6,7 @@
  */
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { HttpProblem } from '@patterns/kit/problem';
-import { type Dispatcher, Pool } from 'undici';
+import { type Dispatcher, errors, Pool } from 'undici';
 import type { Engine, EngineOptions, Head, OnHead, Send } from './engine.ts';
 import { type Exchange, inOrder } from './exchange.ts';
 import { type FailureCode, UpstreamError } from './protocol.ts';
@@ -127,8 +127,10 @@ function explain(error: Error & { code?: string }, hasBegun: boolean): Error {
   // An unusual request (`OPTIONS *`) that undici does not send: nobody has failed.
   if (code === 'UND_ERR_INVALID_ARG') return new HttpProblem(400, { detail: 'not a request that is passed on' });
   if (hasBegun) return new UpstreamError('http_response_incomplete', { cause: error });
-  const failure = code.startsWith('HPE_') ? 'http_protocol_error' : (CODES[code] ?? 'connection_terminated');
-  return new UpstreamError(failure, { cause: error });
+  const isNotHttp = error instanceof errors.HTTPParserError; // whose code is not always set
+  return new UpstreamError(isNotHttp ? 'http_protocol_error' : (CODES[code] ?? 'connection_terminated'), {
+    cause: error,
+  });
 }
 
 /**

@@ -180,10 +180,22 @@ export const attacks: Clauses = {
         sendJson(response, request.rawHeaders.join(' '), { 'Cache-Control': 'max-age=60' });
       });
       const forged = {
-        ...{ 'X-Forwarded-Host': 'evil', 'X-Forwarded-Proto': 'evil', 'X-Forwarded-Port': 'evil', 'X-Host': 'evil' },
-        ...{ 'X-Original-URL': '/evil', 'X-Rewrite-URL': '/evil', 'X-HTTP-Method-Override': 'evil', 'X-Theme': 'evil' },
-        ...{ Forwarded: 'host=evil', Cookie: 'lang=evil', Origin: 'http://evil', Referer: 'http://evil', Via: 'evil' },
-        ...{ Authorization: 'evil', Host: 'evil', Range: 'evil=0-1' },
+        'X-Forwarded-Host': 'evil',
+        'X-Forwarded-Proto': 'evil',
+        'X-Forwarded-Port': 'evil',
+        'X-Host': 'evil',
+        'X-Original-URL': '/evil',
+        'X-Rewrite-URL': '/evil',
+        'X-HTTP-Method-Override': 'evil',
+        'X-Theme': 'evil',
+        Forwarded: 'host=evil',
+        Cookie: 'lang=evil',
+        Origin: 'http://evil',
+        Referer: 'http://evil',
+        Via: 'evil',
+        Authorization: 'evil',
+        Host: 'evil',
+        Range: 'evil=0-1',
       };
       for (const [name, value] of Object.entries(forged)) {
         await ask(url, `/${name}`, { headers: { Host: 'shop.example', [name]: value } });
@@ -229,7 +241,7 @@ export const attacks: Clauses = {
       const hostile = [
         ['/a%0d%0a%7B%22level%22:%22forged%22%7D', 'x'],
         ['/","status":999,"x":"', '","status":999,"level":"forged'],
-        ['/?q=%1b%5B31m%0a%00%e2%80%a8%c2%9b', 'a\x9b31mb\x85c\x7fd'.replaceAll(/[\x7f]/g, '')],
+        ['/?q=%1b%5B31m%0a%00%e2%80%a8%c2%9b', 'a\x9b31mb\x85c'],
         [`/${'long'.repeat(1_000)}`, 'y'.repeat(3_000)],
         ['/__proto__?__proto__=1&constructor=2', '{"__proto__":{"status":999}}'],
       ];
@@ -240,8 +252,7 @@ export const attacks: Clauses = {
       }
       await until('all lines', () => accessLog().length === hostile.length);
       for (const line of accessLog()) expect(line).toMatchObject({ level: 'info', status: 200, method: 'GET' });
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-      expect(accessText()).not.toMatch(/[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/);
+      expect(accessText().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
       for (const line of accessText().split('\n')) expect(line.length).toBeLessThan(2_000);
     },
   ],

@@ -32,10 +32,9 @@ export const operation: Clauses = {
   drain: [
     'told to stop, it is no longer ready and accepts nobody, but finishes what is under way, and only then is gone',
     async (rig) => {
-      const release = Promise.withResolvers<void>();
-      const { app, url, sidecar, accessLog } = await rig.start(async (_request, response) => {
-        await release.promise;
-        sendJson(response, 'done');
+      let finish!: () => void;
+      const { app, url, sidecar, accessLog } = await rig.start((_request, response) => {
+        finish = () => sendJson(response, 'done');
       });
       const answer = ask(url);
       await until('it is at the app', () => app.requests.length === 1);
@@ -43,11 +42,11 @@ export const operation: Clauses = {
       await expect(ask(url)).rejects.toThrow(/ECONNREFUSED/);
       expect((await ask(sidecar.adminUrl, '/live')).status).toBe(200);
       expect((await ask(sidecar.adminUrl, '/ready')).status).toBe(503);
-      release.resolve();
+      finish();
       expect(await answer).toMatchObject({ status: 200, body: '"done"', headers: { connection: 'close' } });
       await within('the end', 5_000, closed);
       expect(accessLog()).toMatchObject([{ status: 200, aborted: false }]); // its line is written
-      expect(app.open.size).toBe(0);
+      await until('the app is left', () => app.open.size === 0);
       await expect(ask(sidecar.adminUrl, '/live')).rejects.toThrow(/ECONNREFUSED/);
     },
   ],

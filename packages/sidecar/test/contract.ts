@@ -36,11 +36,11 @@ export interface Pair {
   sidecar: Sidecar;
   url: string;
   /** The access log so far: one object a line. */
-  accessLog(): Record<string, unknown>[];
+  accessLog: () => Record<string, unknown>[];
   /** The same as it was written. */
-  accessText(): string;
+  accessText: () => string;
   /** What else was logged. */
-  messages(): string;
+  messages: () => string;
 }
 
 const contract = { ...framing, ...failures, ...powers, ...attacks, ...operation };

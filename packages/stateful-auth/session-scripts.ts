@@ -28,7 +28,7 @@ const WRITE = `${NOW}
   for _, set in ipairs({ prefix .. 'all', prefix .. 'user:' .. user }) do
     redis.call('ZREMRANGEBYSCORE', set, '-inf', now)
     redis.call('ZADD', set, now + ttl, handle)
-    redis.call('PEXPIRE', set, longest)
+    if redis.call('PTTL', set) < tonumber(longest) then redis.call('PEXPIRE', set, longest) end
   end
   return 1
 `;

@@ -2,6 +2,7 @@ import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { until } from '@patterns/kit/testing/until';
 import { requirePostgres, requireRedis } from '@patterns/services/testing';
 import { expect, inject, test } from 'vitest';
+import { attempted, connectRedis } from '../redis-connection.ts';
 import { metric, startServers } from './servers.ts';
 
 const login = (url: string, user: object) =>
@@ -69,6 +70,16 @@ requireRedis()('when Redis is away', () => {
       for (let i = 0; i < 5; i++)
         expect((await login(servers.a, { ...servers.user, password: 'wrong' })).status).toBe(401);
       expect((await login(servers.a, servers.user)).status).toBe(429);
+    });
+
+    test('gives no cookie for a session that Redis could not keep', async () => {
+      await using servers = await startServers();
+      using stack = new DisposableStack();
+      const redis = stack.adopt(connectRedis(inject('redisUrl')), (redis) => redis.disconnect());
+      await attempted(redis);
+      await redis.set(`${servers.prefix}all`, 'of a type that no session can be added to');
+      const refused = await login(servers.a, servers.user);
+      expect([refused.status, refused.headers.getSetCookie()]).toEqual([503, []]);
     });
   });
 

@@ -43,7 +43,6 @@ export function tooManyRequests(): HttpProblem {
   return new HttpProblem(429, { detail: 'too many requests: Retry-After says when to go on' });
 }
 
-// #region away
 /** Counts in Redis as long as it answers, and by the policy as long as it does not. */
 export class SharedCounters implements Store {
   readonly #options: RateLimit;
@@ -78,6 +77,7 @@ export class SharedCounters implements Store {
   /** For express-rate-limit. What there is to prepare is prepared by the first request, and again after Redis was away. */
   init(): void {}
 
+  // #region away
   /** Counts one request. @throws when Redis is away and the policy is to let requests pass. */
   async increment(key: string): Promise<ClientRateLimitInfo> {
     if (this.#redis === undefined) return this.#local.increment(key);

@@ -1,7 +1,9 @@
 /** The apps, which know nothing of a sidecar; and the sidecar that is started alone, with an app of its own. */
+import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { dirname } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { requireExtra } from '@patterns/services/testing';
@@ -17,13 +19,24 @@ test('started alone, it brings an app along; told to stop, it answers what is un
   const socket = /unix:(\S+);/.exec(await program.line(/^in front of/))![1]!;
   const admin = /http:\S+(?=\/ready)/.exec(program.output())![0];
   expect(statSync(dirname(socket)).mode & 0o077).toBe(0); // the app is nobody else's to ask
-  const answer = ask(url, '/slow');
+  const upload = request(`${url}/echo`, { method: 'POST', agent: false }); // under way until we end it
+  const answered = once(upload, 'response') as Promise<[IncomingMessage]>;
+  upload.write('under');
   await until('it is at the app', async () => /asking 1$/m.test((await ask(admin, '/metrics')).body));
   const exit = program.kill('SIGTERM');
-  expect(await answer).toMatchObject({ status: 200, body: '{"data":"at last"}' });
+  const isRefused = () =>
+    ask(url).then(
+      () => false,
+      () => true,
+    );
+  await until('it accepts nobody', isRefused);
+  expect(await statusOf({ socketPath: socket, path: '/api/data', agent: false })).toBe(200); // the app has not been told yet
+  upload.end(' way');
+  const [answer] = await answered;
+  expect(JSON.parse(await text(answer))).toMatchObject({ bytes: 9 });
   expect(await exit).toEqual({ code: 0, signal: null });
   expect(existsSync(dirname(socket))).toBe(false); // the app is gone, and its socket with it
-  expect(program.output()).toMatch(/"path":"\/slow","status":200/); // the last line is written
+  expect(program.output()).toMatch(/"path":"\/echo","status":200/); // the last line is written
 });
 
 for (const file of ['app.ts', 'app.py'] as const) {
@@ -48,6 +61,14 @@ for (const file of ['app.ts', 'app.py'] as const) {
       expect((await ask(url, '/api/data')).status).toBe(200);
       expect((await ask(sidecar.adminUrl, '/ready')).status).toBe(200);
     });
+  });
+}
+
+/** Asks past the sidecar. */
+function statusOf(options: RequestOptions): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asking = request(options, (response) => resolve(response.resume().statusCode));
+    asking.on('error', reject).end();
   });
 }
 

@@ -140,9 +140,10 @@ test('when a backend is killed with requests open, GETs are answered by the othe
 test('what may have had an effect is not asked twice: a POST is answered 502', async () => {
   let effects = 0;
   const dying = () =>
-    startHttp((request) => {
+    startHttp((request, response) => {
       effects++;
-      request.socket.destroy();
+      if (request.url === '/begun') response.writeEarlyHints({ link: '</a>; rel=preload' });
+      setImmediate(() => request.socket.destroy());
     });
   await using a = await dying();
   await using b = await dying();
@@ -151,6 +152,11 @@ test('what may have had an effect is not asked twice: a POST is answered 502', a
   expect(effects).toBe(1);
   expect((await proxy.request('/').seen).status, 'a GET, of two that both die').toBe(502);
   expect(effects).toBe(3);
+  expect((await proxy.request('/begun').seen).status, 'a GET that was being answered').toBe(502);
+  expect(effects).toBe(4);
+  const put = proxy.request({ ':path': '/', ':method': 'PUT' }, 'content');
+  expect((await put.seen).status, 'a PUT: its content has been read').toBe(502);
+  expect(effects).toBe(5);
 });
 
 test('a backend that cannot be reached is left out, and comes back when it answers', async () => {
@@ -213,6 +219,20 @@ test('who does not read holds up whoever sends to him, and not our memory', asyn
   });
   expect(taken).toBeLessThan(bytes / 2);
   expect(sent).toBeLessThan(bytes / 2);
+});
+
+test('the head of an answer passes before there is a body', async () => {
+  const { promise: asked, resolve: seeHead } = Promise.withResolvers<void>();
+  await using backend = await startHttp(async (_request, response) => {
+    response.flushHeaders();
+    await asked;
+    response.end('body');
+  });
+  await using proxy = await startProxy([backend.url]);
+  const { stream, seen } = proxy.request('/');
+  await once(stream, 'response');
+  seeHead();
+  expect(await seen).toMatchObject({ status: 200, body: 'body' });
 });
 
 test('what comes before, behind and without a body', async () => {

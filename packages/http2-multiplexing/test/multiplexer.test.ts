@@ -142,6 +142,14 @@ test('502 when there is no server, 504 when it does not answer, 503 when there i
   open.destroy();
 });
 
+test('a client that takes nothing of its answer is cut off, and its stream is reset', async () => {
+  await using server = await start();
+  await using proxy = await startProxy(server.url, { silenceMs: 300 });
+  const response = await ask(`${proxy.url}/download`).response;
+  await until('its stream is reset', async () => (await server.metrics.openStreams.get()).values[0]?.value === 0);
+  await expect(buffer(response)).rejects.toThrow('aborted');
+});
+
 test('an answer that breaks off in its middle never looks complete', async () => {
   await using server = await start();
   await using line = await startFaultProxy(server.url);

@@ -179,13 +179,14 @@ test.each([
   ['CR in a value', ok('X: a\rSet-Cookie: admin=1\r\nContent-Length: 2\r\n\r\nok')],
   ['NUL in a value', ok('X: a\0b\r\nContent-Length: 2\r\n\r\nok')],
   ['a space in a name', ok('X Y: a\r\nContent-Length: 2\r\n\r\nok')],
-  ['a status that is none', 'HTTP/1.1 999 Wild\r\nContent-Length: 2\r\n\r\nok'],
+  ['a status that is none', 'HTTP/1.1 999 Wild\r\nContent-Length: 2000\r\n\r\nok'],
   ['an upgrade that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
-])('a backend that answers %s is answered for with 502', async (_what, answer) => {
+])('a backend that answers %s is answered for with 502, and hung up on', async (_what, answer) => {
   await using backend = await startTcp((socket) => socket.on('data', () => socket.write(answer)));
   await using proxy = await startProxy([backend.url]);
   const { status, headers } = await proxy.request({ ':path': '/', ':method': 'POST' }).seen;
   expect([status, headers['set-cookie']]).toEqual([502, undefined]);
+  await until('its connection is closed', () => backend.sockets.size === 0);
 });
 
 test('a second answer that nobody asked for reaches nobody: the connection it came on is closed', async () => {

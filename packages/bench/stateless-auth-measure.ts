@@ -30,25 +30,31 @@ export const httpFigures = {
   loadBusy: 'load generator busy, %',
 } as const;
 
-/** Asks over and over, on connections that are kept open. */
-export async function measureHttp(load: Child<HttpLoad>, { url, headers, ...server }: Asked, size: LoadSize) {
+/** Asks over and over, on connections that are kept open. `beside` counts something else, before and after. */
+export async function measureHttp<Beside extends string = never>(
+  load: Child<HttpLoad>,
+  { url, headers, ...server }: Asked,
+  size: LoadSize,
+  beside: () => Promise<Record<Beside, number>> = async () => ({}) as Record<Beside, number>,
+) {
   const { connections, durationMs, warmUpMs } = size;
   await load.ask('run', { url, headers, connections, durationMs: warmUpMs });
-  const usage = () => Promise.all([server.usage(), load.ask('usage', { collect: false })]);
-  const [server0, load0] = await usage();
+  const usage = () => Promise.all([server.usage(), load.ask('usage', { collect: false }), beside()]);
+  const [server0, load0, beside0] = await usage();
   const startedAt = performance.now();
   const { requests, p50Ms, p99Ms } = await load.ask('run', { url, headers, connections, durationMs });
   const micros = (performance.now() - startedAt) * 1_000;
-  const [server1, load1] = await usage();
+  const [server1, load1, beside1] = await usage();
   const busy = server1.cpuMicros - server0.cpuMicros;
   return {
     p50Ms,
     p99Ms,
-    requests,
     cpuMicros: busy / requests,
     rate: requests / (micros / 1e6),
     serverBusy: (busy / micros) * 100,
     loadBusy: ((load1.cpuMicros - load0.cpuMicros) / micros) * 100,
+    /** Of what was counted beside, so much for each request. */
+    beside: (name: Beside) => (beside1[name] - beside0[name]) / requests,
   };
 }
 

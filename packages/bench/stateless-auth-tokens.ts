@@ -31,7 +31,7 @@ function makePair(algorithm: Exclude<Algorithm, 'HS256'>) {
 }
 
 /** Some 450 characters. Good for an hour: longer than a benchmark. */
-export function signToken(algorithm: Exclude<Algorithm, 'EdDSA'>, key: KeyObject | string): string {
+export function signToken(algorithm: Exclude<Algorithm, 'EdDSA'>, key: KeyObject): string {
   return jwt.sign(claims(), key, { algorithm, keyid: KEY_ID, header: { alg: algorithm, typ: ACCESS_TOKEN_TYPE } });
 }
 

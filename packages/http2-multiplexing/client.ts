@@ -86,14 +86,15 @@ export function openClient(
         if (!(error instanceof Http2Error) || attempt >= maxAttempts || body instanceof Readable) throw error;
         if (error.retry === 'never' || (error.retry === 'if-idempotent' && !idempotent)) throw error;
         // A server that is away is not there the next millisecond. One that said it goes has a successor.
-        if (error.code !== 'refused') await delay(backoffMs * 2 ** attempt * Math.random(), undefined, { signal });
+        const backoff = error.code === 'refused' ? 0 : backoffMs * 2 ** attempt * Math.random();
+        await delay(backoff, undefined, { signal }).catch(() => {}); // an abort is told by the next attempt
       }
     }
   }
   // #endregion
 
-  const close = () => lanes.close();
-  if (ending?.aborted) void close();
+  const close = () => void lanes.close();
+  if (ending?.aborted) close();
   else ending?.addEventListener('abort', close, { once: true });
   return {
     request,
@@ -105,7 +106,7 @@ export function openClient(
     },
     async [Symbol.asyncDispose]() {
       ending?.removeEventListener('abort', close);
-      await close();
+      await lanes.close();
     },
   };
 }

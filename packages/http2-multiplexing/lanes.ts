@@ -32,7 +32,8 @@ export class Lanes {
   /** Sends the request as soon as there is a lane for it. @throws {Http2Error} */
   async exchange(exchange: Exchange): Promise<Reply> {
     if (this.#isClosed) throw new Http2Error('closed', 'the client is closed');
-    exchange.signal?.throwIfAborted();
+    if (exchange.signal?.aborted)
+      throw new Http2Error('aborted', 'aborted by the caller', { cause: exchange.signal.reason });
     if (this.#waiting.size > 0 || !this.#session().hasFreeLane) return this.#wait(exchange);
     return this.#session().exchange(exchange);
   }

@@ -15,6 +15,8 @@ export interface Limits {
   maxHeaderListBytes: number;
   /** Fields of a request. Node counts pseudo-header fields, too. */
   maxHeaderFields: number;
+  /** What may be on its way to us on a connection, all its uploads together. A single one gets 64 KiB, HTTP/2's default. */
+  connectionWindowBytes: number;
   /** MB of one session that wait: for the peer to read, or as headers. Above it, Node answers ENHANCE_YOUR_CALM. */
   maxSessionMegabytes: number;
   /** A connection says hello within this time, or was none. As long as TLS may take. */
@@ -40,6 +42,7 @@ export const LIMITS: Limits = {
   streamResetRate: 30,
   maxHeaderListBytes: 16_384,
   maxHeaderFields: 100,
+  connectionWindowBytes: 1024 * 1024,
   maxSessionMegabytes: 10,
   prefaceMs: 10_000,
   requestMs: 30_000,

@@ -1,6 +1,6 @@
 /**
- * One connection of the client: opens it, counts its lanes, asks whether the server is still there, and says of a request that
- * failed whether it may be asked again. It ends by itself when the server goes, dies, or is silent for too long.
+ * One connection of the client: it opens it, counts its lanes, and sends requests on them. It ends by itself when the server goes
+ * (GOAWAY), dies, or is not there any more (liveness.ts).
  */
 import {
   type ClientHttp2Session,
@@ -13,17 +13,17 @@ import {
 import type { Readable } from 'node:stream';
 import { type RequestBody, replyOf, sendBody } from './body.ts';
 import { explain, Http2Error } from './http2-error.ts';
+import { type LivenessOptions, watchLiveness } from './liveness.ts';
 
 /** Until the server's settings are here: what the specification recommends as the least that a server allows [RFC 9113 §6.5.2]. */
 const STREAMS_AT_FIRST = 100;
 
-export interface SessionOptions {
+/** What may be on its way to us in all. By default 64 KiB: all streams together would then get no more in one round trip. */
+const WINDOW_BYTES = 1024 * 1024;
+
+export interface SessionOptions extends LivenessOptions {
   /** PEM of whom to trust; without it, the authorities that Node knows. */
   ca?: string | undefined;
-  /** For TCP, TLS and ALPN together. */
-  connectMs: number;
-  /** How often the server is asked (PING) whether it is there; it has as long to answer. */
-  pingMs: number;
 }
 
 export interface Exchange {
@@ -59,21 +59,14 @@ export class Session {
   #isGone = false;
 
   /** @param onChange is told that a lane may have become free, or that the session is over. */
-  constructor(url: string, { ca, connectMs, pingMs }: SessionOptions, onChange: () => void) {
+  constructor(url: string, { ca, ...liveness }: SessionOptions, onChange: () => void) {
     this.#onChange = onChange;
     const session = connect(url, { ...(ca ? { ca } : {}), settings: { enablePush: false } });
     this.#session = session;
-    const fail = (message: string) => session.destroy(new Error(message), constants.NGHTTP2_CANCEL);
-    const connecting = setTimeout(() => fail(`not connected within ${connectMs} ms`), connectMs);
-    const asking = setInterval(() => {
-      if (!this.#isConnected || session.destroyed) return;
-      if (isAsked) return fail(`no answer to a PING within ${pingMs} ms`);
-      isAsked = session.ping(() => (isAsked = false)) ?? false;
-    }, pingMs);
-    let isAsked = false;
+    watchLiveness(session, liveness);
     session.once('connect', () => {
-      clearTimeout(connecting);
       this.#isConnected = true;
+      session.setLocalWindowSize(WINDOW_BYTES);
     });
     session.on('remoteSettings', ({ maxConcurrentStreams = STREAMS_AT_FIRST }) => {
       this.#limit = maxConcurrentStreams;
@@ -86,8 +79,6 @@ export class Session {
       this.#failure = error;
     });
     session.once('close', () => {
-      clearTimeout(connecting);
-      clearInterval(asking);
       this.#isGone = true;
       onChange();
     });

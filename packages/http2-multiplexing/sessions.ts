@@ -23,6 +23,7 @@ export function watchSessions(server: Http2SecureServer, { sessions, limits, met
 
   server.on('session', (session) => {
     sessions.add(session);
+    session.setLocalWindowSize(limits.connectionWindowBytes);
     session.once('close', () => sessions.delete(session));
     // A tenth more or less, so that those who came together do not go together.
     oldAt.set(session, performance.now() + limits.maxAgeMs * (0.9 + Math.random() / 5));

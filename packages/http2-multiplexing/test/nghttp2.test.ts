@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { requireExtra } from '@patterns/services/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LIMITS } from '../limits.ts';
 import { DOWNLOAD, DOWNLOAD_BYTES, itemPath } from '../protocol.ts';
 import { serve } from './serving.ts';
 
@@ -23,6 +24,7 @@ requireExtra('nghttp2')('nghttp2', () => {
     const output = await run('nghttp', '-nv', ...paths);
     expect(output).toContain('The negotiated protocol: h2');
     expect(output).toContain('SETTINGS_MAX_CONCURRENT_STREAMS(0x03):100');
+    expect(output).toContain(`window_size_increment=${LIMITS.connectionWindowBytes - 65_535}`);
     expect(output.match(/:status: 200/g)).toHaveLength(100);
     expect(output.match(/Connected/g)).toHaveLength(1);
   });
@@ -34,23 +36,23 @@ requireExtra('nghttp2')('nghttp2', () => {
       'requests: 1000 total, 1000 started, 1000 done, 1000 succeeded, 0 failed, 0 errored, 0 timeout',
     );
   });
-});
 
-test('curl: HTTP/2 and HTTP/1.1 at the same port, a small answer and a big one', async () => {
-  for (const [flag, version] of [
-    ['--http2', '2'],
-    ['--http1.1', '1.1'],
-  ] as const) {
-    const write = '%{http_version} %{response_code} %{num_connects} %{size_download}\n';
-    const args = ['-sSk', flag, '-o', '/dev/null', '-w', write];
-    const output = await run(
-      'curl',
-      ...args,
-      `${serving.url}/resource1`,
-      '-o',
-      '/dev/null',
-      `${serving.url}${DOWNLOAD}`,
-    );
-    expect(output).toBe(`${version} 200 1 21\n${version} 200 0 ${DOWNLOAD_BYTES}\n`);
-  }
+  test('curl: HTTP/2 and HTTP/1.1 at the same port, a small answer and a big one', async () => {
+    for (const [flag, version] of [
+      ['--http2', '2'],
+      ['--http1.1', '1.1'],
+    ] as const) {
+      const write = '%{http_version} %{response_code} %{num_connects} %{size_download}\n';
+      const args = ['-sSk', flag, '-o', '/dev/null', '-w', write];
+      const output = await run(
+        'curl',
+        ...args,
+        `${serving.url}/resource1`,
+        '-o',
+        '/dev/null',
+        `${serving.url}${DOWNLOAD}`,
+      );
+      expect(output).toBe(`${version} 200 1 21\n${version} 200 0 ${DOWNLOAD_BYTES}\n`);
+    }
+  });
 });

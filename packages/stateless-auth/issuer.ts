@@ -75,10 +75,10 @@ export async function startIssuer({
   const pool = opened.adopt(await openPool(databaseUrl), (each) => each.end());
   const retireMs = (accessTokenSeconds + MAX_LEEWAY_SECONDS) * 1_000;
   const keys = await openKeyRing(pool, { leadMs: keyLeadMs, retireMs, rotateEveryMs });
-  const users = openUsers(pool);
+  const metrics = createIssuerMetrics();
+  const users = openUsers(pool, () => metrics.hashes.inc());
   for (const { name, password } of initialUsers) await users.create(name, password);
   const refreshTokens = new RefreshTokens(pool, accessTokenSeconds, refresh);
-  const metrics = createIssuerMetrics();
 
   const app = express().disable('x-powered-by');
   const server = createServer(app);

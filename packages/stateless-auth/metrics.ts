@@ -16,6 +16,7 @@ export function createIssuerMetrics() {
       labelNames: ['outcome'] as const,
       registers,
     }),
+    hashes: new Counter({ name: 'issuer_password_hashes_total', help: 'Password hashes made', registers }),
     exchanges: new Counter({
       name: 'issuer_exchanges_total',
       help: 'Refresh tokens shown, by outcome: rotated, repeated (within the grace), reused, revoked, expired, unknown',

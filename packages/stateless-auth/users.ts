@@ -26,7 +26,8 @@ export interface Users {
 
 const derive = promisify(argon2);
 
-export function openUsers(pool: Pool): Users {
+/** `onHash` is told of each hash that is made: they are most of what a login costs. */
+export function openUsers(pool: Pool, onHash: () => void = () => {}): Users {
   let hashing = 0;
   /** For names that nobody has: of a password that nobody knows. */
   const nobody = { id: undefined, salt: randomBytes(16), password_hash: randomBytes(ARGON2ID.tagLength) };
@@ -35,6 +36,7 @@ export function openUsers(pool: Pool): Users {
     if (hashing >= MAX_HASHING)
       throw new HttpProblem(503, { detail: 'too many logins at once', headers: { 'Retry-After': '1' } });
     hashing++;
+    onHash();
     try {
       return await derive('argon2id', { ...ARGON2ID, message: password, nonce: salt });
     } finally {

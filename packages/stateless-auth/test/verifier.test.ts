@@ -53,6 +53,7 @@ describe('a verifier', () => {
   });
 
   test.each<[string, Record<string, unknown>]>([
+    ['of another algorithm', { alg: 'ES384' }],
     ['of no type', { typ: undefined }],
     ['that is an ID token', { typ: 'JWT' }],
     ['that names no key', { kid: undefined }],

@@ -49,8 +49,8 @@ export async function openKeyRing(pool: Pool, { leadMs, retireMs, rotateEveryMs 
   let ring: readonly SigningKey[] = [];
 
   // #region ring
-  const refresh = (rotateNow = false) =>
-    inTransaction(pool, async (client) => {
+  async function refresh(rotateNow = false): Promise<void> {
+    ring = await inTransaction(pool, async (client) => {
       // One at a time: two that find the newest key too old must not both make another.
       await client.query(`select pg_advisory_xact_lock(hashtextextended('patterns: issuer keys', 0))`);
       const keys = await readKeys(client);
@@ -64,8 +64,9 @@ export async function openKeyRing(pool: Pool, { leadMs, retireMs, rotateEveryMs 
         (_key, index) => keys[index + 1] && keys[index + 1]!.signsFrom.getTime() + retireMs <= now,
       );
       await client.query('delete from issuer.signing_keys where kid = any($1)', [retired.map(({ kid }) => kid)]);
-      ring = keys.filter((key) => !retired.includes(key));
+      return keys.filter((key) => !retired.includes(key));
     });
+  }
   // #endregion
 
   await refresh();

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Certificate, makeCertificate } from '@patterns/kit/certificate';
+import type { Certificate } from '@patterns/kit/certificate';
 import { ConfigError } from '@patterns/kit/env';
 
 /** 32 characters: as long as what the signature (HMAC-SHA-256) makes of them, when they are random. */
@@ -42,6 +42,8 @@ export async function certificateFromEnv(
   stack: AsyncDisposableStack,
 ): Promise<{ certificate: Certificate; file: string } | undefined> {
   if (!/^(1|true|yes)$/.test(process.env.TLS ?? '')) return undefined;
+  // Only now: to load it takes as long as everything else here.
+  const { makeCertificate } = await import('@patterns/kit/certificate');
   const certificate = await makeCertificate();
   const directory = await mkdtemp(join(tmpdir(), 'patterns-stateful-auth-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));

@@ -28,6 +28,9 @@ export interface AccessLog extends AsyncDisposable {
 }
 
 const MAX_VALUE = 256;
+/** Lines that come within so long leave in one write; a person who reads along does not notice. */
+const TOGETHER_MS = 10;
+const TOGETHER_BYTES = 16_384;
 /** What the end of the process waits for the output. */
 const FLUSH_MS = 1_000;
 
@@ -103,7 +106,7 @@ function formatLine({ level, message, ...fields }: winston.Logform.Transformable
 const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
 
 // #region drop
-/** Collects the lines of one pass of the event loop and writes them together, unless too much is waiting already. */
+/** Collects lines for a moment and writes them together, unless too much is waiting already: each write is a system call. */
 class BoundedLines extends Writable {
   readonly #output: Writable;
   readonly #maxPendingBytes: number;
@@ -123,14 +126,15 @@ class BoundedLines extends Writable {
       this.#onDrop();
       return;
     }
-    if (this.#lines === '') setImmediate(() => void this.flush());
+    if (this.#lines === '') setTimeout(() => void this.flush(), TOGETHER_MS);
     this.#lines += line;
+    if (this.#lines.length > TOGETHER_BYTES) void this.flush();
   }
 
   flush(): Promise<void> {
     const lines = this.#lines;
     this.#lines = '';
-    if (this.#output.destroyed) return Promise.resolve();
+    if (lines === '' || this.#output.destroyed) return Promise.resolve();
     return new Promise((resolve) => this.#output.write(lines, () => resolve()));
   }
 }

@@ -7,8 +7,8 @@ import { type Answer, openScene, PATIENCE_MS } from './demo-stage.ts';
 const LIMIT = 100;
 const ASKED = 105;
 
-/** Beyond the patience of a person. (The textbook's sidecar would wait for ever.) */
-const PATIENCE_OF_A_CLIENT_MS = 2_000;
+/** Short, for a demo. (The textbook's sidecar would wait for ever.) */
+const PATIENCE_OF_A_CLIENT_MS = 1_000;
 
 export async function runNaive(stage: Stage): Promise<void> {
   const { story, signal, use } = stage;

@@ -56,6 +56,7 @@ export function cacheResponses({ maxBytes, maxEntryBytes }: CacheOptions, metric
     const hit = wants.has('no-cache') || wants.has('no-store') ? undefined : find(key, exchange);
     if (hit) return answer(exchange, hit);
     exchange.cache = 'miss';
+    metrics.cache.inc({ result: 'miss' });
     if (!wants.has('no-store')) exchange.onAnswer = (status, rawHeaders) => take(key, exchange, status, rawHeaders);
     next();
   };
@@ -71,6 +72,7 @@ export function cacheResponses({ maxBytes, maxEntryBytes }: CacheOptions, metric
   function take(key: string, exchange: Exchange, status: number, rawHeaders: readonly string[]) {
     const fields = fieldsOf(rawHeaders);
     const names = varyOf(fields);
+    if (Number(fields.get('content-length') ?? 0) > maxEntryBytes) return undefined;
     if (status !== 200 || names === undefined || !isStorable(exchange.request, fields, names)) return undefined;
     const chunks: Buffer[] = [];
     let bytes = 0;

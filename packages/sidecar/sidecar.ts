@@ -19,9 +19,9 @@ import { begin } from './exchange.ts';
 import { forward } from './forward.ts';
 import { limitConnections, limitSizes } from './limits.ts';
 import { countRequests, createMetrics } from './metrics.ts';
-import { SharedCounters } from './rate-limit.ts';
 import { cacheResponses } from './response-cache.ts';
 import { RetryBudget } from './retry.ts';
+import { SharedCounters } from './shared-counters.ts';
 import { parseUpstream } from './target.ts';
 import { checkTokens } from './token-check.ts';
 
@@ -61,7 +61,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   if (accessLog) powers.unshift(opened.use(openAccessLog(accessLog, metrics)).power);
   if (limit) {
     const counters = opened.use(await SharedCounters.open(redisUrl, limit, log, metrics));
-    powers.push(engine.limiter({ ...limit, counters, metrics })); // before the proxy: behind it, it would never run
+    powers.push(engine.limiter({ ...limit, counters })); // before the proxy: behind it, it would never run
   }
   if (tokens) powers.push(checkTokens(tokens, metrics));
   if (cache) powers.push(cacheResponses(cache, metrics)); // behind the token check: a stored answer is an answer

@@ -30,7 +30,7 @@ export function replyOf(
 ): Reply {
   let body: Readable | undefined;
   let trailers: IncomingHttpHeaders = {};
-  stream.once('trailers', (fields) => {
+  stream.on('trailers', (fields) => {
     trailers = fields;
   });
   return {
@@ -72,12 +72,9 @@ function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readable {
 /** Small bodies are read whole, and straight from the stream: that is cheaper than one stream more. */
 function textOf(stream: ClientHttp2Stream, explain: () => Error): Promise<string> {
   return new Promise((resolve, reject) => {
-    let text = '';
-    stream.setEncoding('utf8');
-    stream.on('data', (part: string) => {
-      text += part;
-    });
-    stream.on('end', () => resolve(text));
+    const parts: Buffer[] = [];
+    stream.on('data', (part: Buffer) => parts.push(part));
+    stream.on('end', () => resolve(Buffer.concat(parts).toString()));
     onCut(stream, () => reject(explain()));
   });
 }
@@ -88,5 +85,5 @@ function onCut(stream: ClientHttp2Stream, cut: () => void): void {
     if (!stream.readableEnded) cut();
   };
   if (stream.destroyed) process.nextTick(onClose);
-  else stream.once('close', onClose);
+  else stream.on('close', onClose);
 }

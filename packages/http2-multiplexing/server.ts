@@ -54,11 +54,13 @@ export async function startServer({
   const handle = (request: IncomingMessage, response: ServerResponse) =>
     logRequest(request, response, () => void answer(request, response));
 
+  // #region server
   // Its types do not know that requests of both versions have the same face.
   const server = createSecureServer({ ...certificate, allowHTTP1: true, ...toServerOptions(limits) }, handle as never);
   watchSessions(server, { sessions, limits, metrics, log });
 
   const listening = await listen(server, { port, graceMs });
+  // #endregion
   listening.closing.addEventListener('abort', () => {
     metrics.goaways.inc({ reason: 'closing' }, sessions.size);
     closing.abort();

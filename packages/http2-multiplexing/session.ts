@@ -106,13 +106,13 @@ export class Session {
         state = 'late';
         stream.close(constants.NGHTTP2_CANCEL);
       }, deadline - performance.now());
-      stream.once('response', (answer) => {
+      stream.on('response', (answer) => {
         state = 'answered';
         clearTimeout(late);
         resolve(replyOf(stream, answer, () => this.#explain(stream, signal, cause)));
       });
       stream.on('error', (error) => (cause = error));
-      stream.once('close', () => {
+      stream.on('close', () => {
         this.#streams--;
         this.#onChange();
         if (state === 'answered') return; // an error is made for whoever waits: it costs more than all the rest

@@ -29,7 +29,7 @@ export function askHttp2(client: Client): Ask {
         raw: flat(answer.headers),
         version: '2.0',
         body: answer.body, // fails when the stream is reset: that must not pass for a whole answer
-        trailers: () => [],
+        trailers: () => flat(answer.trailers()),
         [Symbol.dispose]: () => void answer.body.destroy(),
       };
     } catch (error) {

@@ -24,6 +24,16 @@ test('a hundred streams on one connection are at most N connections to each of t
   expect(await proxy.metric('proxy_queue_wait_seconds_bucket{le="0"}')).toBe(6);
 });
 
+test('the backend that has less to do is asked', async () => {
+  await using a = await startBackend({ tickMs: 10_000 });
+  await using b = await startBackend({ tickMs: 10_000 });
+  await using proxy = await startProxy([a.url, b.url]);
+  const events = proxy.request('/events');
+  await once(events.stream, 'data');
+  for (let n = 0; n < 4; n++) await proxy.request(`/items/${n}`).seen;
+  expect(Math.max(a.stats.requests, b.stats.requests)).toBe(4);
+});
+
 test('fields are carried over without those of a connection, in both directions', async () => {
   await using backend = await startHttp((request, response) => {
     response.setHeader('Connection', 'keep-alive, X-Internal');
@@ -67,7 +77,7 @@ test('a request that the client resets is aborted at the backend, and its connec
 
 test('one that is reset while it waits is never sent', async () => {
   await using backend = await startBackend({ tickMs: 10_000 });
-  await using proxy = await startProxy([backend.url], { upstream: { connections: 1 } });
+  await using proxy = await startProxy([backend.url], { upstream: { connections: 1, queueMs: 60_000 } });
   const events = proxy.request('/events');
   await once(events.stream, 'data');
   const waiting = proxy.request({ ':path': '/effects', ':method': 'POST' });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, type RequestOptions, request } from 'node:http';
-import { createSecureServer } from 'node:http2';
+import { constants, createSecureServer } from 'node:http2';
 import { buffer, text } from 'node:stream/consumers';
 import { listen } from '@patterns/kit/listen';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
@@ -28,9 +28,10 @@ function ask(url: string, options: RequestOptions = {}, body?: string | Buffer) 
   return { asked, response: promise };
 }
 
-const statusOf = async (url: string, options?: RequestOptions, body?: string) => {
-  const response = await ask(url, options, body).response;
-  return { status: response.statusCode, body: await text(response), headers: response.headers };
+const statusOf = async (url: string, options?: RequestOptions, content?: string) => {
+  const response = await ask(url, options, content).response;
+  const body = await text(response);
+  return { status: response.statusCode, headers: response.headers, body, trailers: response.trailers };
 };
 
 test('fifty connections in, one out', async () => {
@@ -74,16 +75,38 @@ test('when the server goes, no request is lost, and none is done twice', async (
   expect(streams.map(({ values }) => values[0]!.value).reduce((a, b) => a + b)).toBe(300);
 });
 
+test('what the server has not looked at is sent again with its content, if that is small and of a known length', async () => {
+  const contents: string[] = [];
+  const http2 = createSecureServer({ ...certificate });
+  http2.on('stream', (stream) => {
+    let content = '';
+    stream.on('error', () => {});
+    stream.on('data', (chunk) => (content += chunk));
+    stream.on('end', () => {
+      if (contents.push(content) === 2) stream.respond({}, { endStream: true });
+      else stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    });
+  });
+  await using server = await listen(http2, { graceMs: 0 });
+  await using proxy = await startProxy(server.url);
+  const known = { method: 'POST', headers: { 'Content-Length': 7 } };
+  expect((await statusOf(proxy.url, known, 'content')).status).toBe(200);
+  const unknown = { method: 'POST', headers: { 'Transfer-Encoding': 'chunked' } };
+  expect((await statusOf(proxy.url, unknown, 'chunks')).status).toBe(503);
+  expect(contents).toEqual(['content', 'content', 'chunks']);
+});
+
 test('fields are carried over, the host as :authority, and what the client claims about itself is dropped', async () => {
   await using server = await listen(
     createSecureServer({ ...certificate }, ({ headers }, response) => {
       response.writeHead(200, { 'set-cookie': ['a=1', 'b=2'] });
+      response.addTrailers({ digest: 'sha-256=abc' });
       response.end(JSON.stringify(headers));
     }),
     { graceMs: 0 },
   );
   await using proxy = await startProxy(server.url);
-  const { headers, body } = await statusOf(proxy.url, {
+  const { headers, body, trailers } = await statusOf(proxy.url, {
     headers: {
       Host: 'shop.test',
       Connection: 'close, X-Hop',
@@ -99,6 +122,7 @@ test('fields are carried over, the host as :authority, and what the client claim
   expect(got).toMatchObject({ ':authority': 'shop.test', 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http' });
   expect(got).toMatchObject({ cookie: 'a=1; b=2', via: '1.1 patterns' });
   for (const name of ['connection', 'x-hop', 'keep-alive', 'upgrade', 'host']) expect(got).not.toHaveProperty(name);
+  expect(trailers).toEqual({ digest: 'sha-256=abc' });
 });
 
 test('bodies stream, both ways, an event passes at once, and HEAD has none', async () => {

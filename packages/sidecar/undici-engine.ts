@@ -11,7 +11,7 @@ import type { Engine, EngineOptions, Head, OnHead, Send } from './engine.ts';
 import { type Exchange, inOrder } from './exchange.ts';
 import { type FailureCode, UpstreamError } from './protocol.ts';
 import type { Upstream } from './target.ts';
-import { pipelinedLimiter } from './undici-engine-limiter.ts';
+import { batchingLimiter } from './undici-engine-limiter.ts';
 
 /** An engine that keeps its connections to the app open, and opens as many as there are requests under way. */
 export function createUndiciEngine({ upstream, timeouts, log }: EngineOptions): Engine {
@@ -32,7 +32,7 @@ export function createUndiciEngine({ upstream, timeouts, log }: EngineOptions): 
     });
   return {
     listener: (powers) => inOrder(powers, log),
-    limiter: pipelinedLimiter,
+    limiter: batchingLimiter,
     send,
     // Whoever disposes has waited for the requests; what is left is idle, or has to go.
     [Symbol.asyncDispose]: () => pool.destroy(),

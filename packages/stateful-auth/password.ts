@@ -1,7 +1,7 @@
 /**
  * Passwords as argon2id digests, which cost an attacker with the table as much memory and time for each guess as they cost us.
  *
- * What they cost us needs a bound: each takes 19 MiB and one of libuv's four threads for some 40 ms, and those threads also look up
+ * What they cost us needs a bound: each takes 19 MiB and one of libuv's four threads for some 70 ms, and those threads also look up
  * names and read files. So few run at once, few more wait, and beyond that the answer is 503: a storm of logins then slows logins,
  * and nothing else.
  */

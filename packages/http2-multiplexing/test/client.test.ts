@@ -65,6 +65,14 @@ test('more requests than the server allows at once wait in a queue, and none of 
   expect(server.asked.slice(1)).toEqual(Array.from({ length: 40 }, (_, n) => `GET /${n}`));
 });
 
+test('before it knows how many, some are refused, and asked again: none fails, and none is done twice', async () => {
+  await using server = await scripted((stream) => answer(stream), { maxConcurrentStreams: 5 });
+  await using client = server.client();
+  const paths = Array.from({ length: 40 }, (_, n) => `/${n}`);
+  await Promise.all(paths.map(async (path) => (await client.request(path, { method: 'POST' })).text()));
+  expect(server.asked.sort()).toEqual(paths.map((path) => `POST ${path}`).sort());
+});
+
 test('the queue has an end: too many are told at once, too long after a deadline, and an abort leaves it', async () => {
   await using server = await scripted(() => {}, { maxConcurrentStreams: 1 });
   await using client = server.client({ maxQueued: 2, queueMs: 200 });

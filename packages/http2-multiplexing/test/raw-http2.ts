@@ -112,10 +112,10 @@ export async function openRaw(url: string, ca: string) {
       return isClosed;
     },
     /** The preface, our settings, and the acknowledgement of theirs [RFC 9113 §3.4]. */
-    async greet(settings = Buffer.alloc(0)) {
-      send(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(TYPE.SETTINGS, 0, { payload: settings }));
+    async greet({ acknowledge = true } = {}) {
+      send(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(TYPE.SETTINGS, 0));
       await until('settings', () => frames.some(({ type, flags }) => type === TYPE.SETTINGS && flags === 0));
-      send(frame(TYPE.SETTINGS, 0, { flags: FLAG.ACK }));
+      if (acknowledge) send(frame(TYPE.SETTINGS, 0, { flags: FLAG.ACK }));
     },
     get(stream: number, path: string, fields: Record<string, string> = {}) {
       return frame(TYPE.HEADERS, stream, {

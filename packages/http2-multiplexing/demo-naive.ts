@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Stage } from '@patterns/kit/demo';
 import { startProcess } from '@patterns/kit/testing/processes';
+import { within } from '@patterns/kit/testing/until';
 import { showTenStreams } from './demo-browser.ts';
 import { askForPage, oneEach, SIX, sixKept } from './demo-pages.ts';
 import { DELAY_MS, loadPages, measurePages, openLine, openServers, type Server, STALLED } from './demo-stage.ts';
@@ -45,7 +46,7 @@ async function breakTheTextbook({ story, signal, use }: Stage): Promise<void> {
   story.fault('another client resets its stream: RST_STREAM, INTERNAL_ERROR');
   const lost = once(client, 'close');
   stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  const [{ code }] = await Promise.all([server.exited, lost]);
+  const [{ code }] = await within('the server’s end', 10_000, Promise.all([server.exited, lost]));
   const error = /^ *code: '(\w+)'/m.exec(server.output())?.[1] ?? '';
   story.act('server', `has exited with code ${code}: ${error}, which nobody handled`);
   story.act('client', 'has lost its connection, and had done nothing');

@@ -4,6 +4,7 @@ import { connect, constants } from 'node:http2';
 import { get } from 'node:https';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { startProcess } from '@patterns/kit/testing/processes';
+import { within } from '@patterns/kit/testing/until';
 import { expect, test } from 'vitest';
 
 test('the textbook’s server: HTTP/1.1 turned away, an unknown path never answered, and one reset stream ends it for all', async () => {
@@ -29,7 +30,7 @@ test('the textbook’s server: HTTP/1.1 turned away, an unknown path never answe
   await once(second, 'response'); // so the first one has arrived, too
   second.resume();
   stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  expect(await server.exited, server.output()).toMatchObject({ code: 1 });
+  expect(await within('the server’s end', 10_000, server.exited), server.output()).toMatchObject({ code: 1 });
   expect(server.output()).toContain('ERR_HTTP2_STREAM_ERROR');
   await lost;
   expect(isAnswered).toBe(false);

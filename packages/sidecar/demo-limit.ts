@@ -13,7 +13,7 @@ export async function showLimit({ story }: Stage, { ask, goThrough }: Scene, lim
   for (let i = 0; i < LIMIT + 2; i++) answers.push(await ask('/api/data'));
   const through = answers.filter(({ status }) => status === 200).length;
   const [refused] = answers.filter(({ status }) => status === 429);
-  story.measure('sound', { 'requests let through, limit': `${through}, ${LIMIT}` });
+  story.measure('sound', { 'requests let through': `${through} (limit ${LIMIT})` });
   story.claim('sound: the limiter stands before the proxy', through === LIMIT);
   story.claim(
     'sound: 429 says how much and when',

@@ -55,7 +55,7 @@ export async function runNaive(stage: Stage): Promise<void> {
   story.act('client', `has waited ${PATIENCE_OF_A_CLIENT_MS / 1_000} s for an app that hangs, and gives up`);
 
   story.measure('naive', {
-    'requests let through, limit': `${through}, ${LIMIT}`,
+    'requests let through': `${through} (limit ${LIMIT})`,
     'secrets in the log': found.length,
     'app reached past the sidecar': direct.ok ? 'yes' : 'no',
     'address that the app is told': told ?? '-',

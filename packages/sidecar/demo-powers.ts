@@ -11,8 +11,13 @@ const SPAN = 'b7ad6b7169203331';
 export const seenBy = ({ body }: Answer) => (JSON.parse(body) as { headers: Record<string, string> }).headers;
 
 /** On whatever powers: what goes to the app is not what the client says, but what the sidecar knows. */
-export async function showForwarding({ story }: Stage, { ask, goThrough }: Scene, sidecar: Running): Promise<void> {
+export async function showForwarding(
+  { story }: Stage,
+  { line, ask, goThrough }: Scene,
+  sidecar: Running,
+): Promise<void> {
   goThrough(sidecar, 'stands before the app: what it passes on is what it knows, and not what the client says');
+  story.tryIt(`curl -i ${line.url}/api/data`);
   const headers = {
     'X-Forwarded-For': '10.9.8.7',
     traceparent: `00-${TRACE}-${SPAN}-01`,

@@ -27,6 +27,7 @@ const GONE = new Error('the client has left');
 
 export function forward({ send, breaker, budget, timeouts, metrics, log }: ForwardOptions): Power {
   return (request, response) => {
+    if (response.destroyed) return; // the client left while a power was waiting: `close` will not be heard any more
     const exchange = exchangeOf(response);
     const hasBody = announcesBody(request);
     const { method = '' } = request;

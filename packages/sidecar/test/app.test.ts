@@ -7,12 +7,14 @@ import { text } from 'node:stream/consumers';
 import { startProcess } from '@patterns/kit/testing/processes';
 import { until } from '@patterns/kit/testing/until';
 import { requireExtra } from '@patterns/services/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { startApp } from '../beside.ts';
 import { startSidecar } from '../sidecar.ts';
 import { ask } from './contract-client.ts';
 
-test('started alone, it brings an app along; told to stop, it answers what is under way, and then tells the app', async () => {
+test.concurrent('started alone, it brings an app along; told to stop, it answers what is under way, and then tells the app', async ({
+  expect,
+}) => {
   const env = { UPSTREAM: undefined, REDIS_URL: undefined, POWERS: 'log', PORT: undefined, ADMIN_PORT: undefined };
   await using program = startProcess(new URL('../sidecar.ts', import.meta.url), { env });
   const url = await program.url();
@@ -42,7 +44,9 @@ test('started alone, it brings an app along; told to stop, it answers what is un
 for (const file of ['app.ts', 'app.py'] as const) {
   const suite = file === 'app.py' ? requireExtra('python') : describe;
   suite(`${file} behind a sidecar`, () => {
-    test('answers; its event stream comes through at once; killed, it comes back on the same socket', async () => {
+    test.concurrent('answers; its event stream comes through at once; killed, it comes back on the same socket', async ({
+      expect,
+    }) => {
       await using app = await startApp(file);
       await using sidecar = await startSidecar({ upstream: app.upstream, engine: 'undici', accessLog: false });
       const { url } = sidecar;

@@ -7,6 +7,9 @@ import { makeKey, openEndpoint, openPublisher, quiet } from './forge.ts';
 
 const open = (url: string, options: Partial<JwksOptions> = {}) => openJwks({ url, log: quiet, ...options });
 
+// Made here: it takes up to a second, in which nobody else is served.
+const { publicKey: rsa } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
 /** An endpoint that publishes `first`, and from the second request on answers as it is told. */
 async function openFailing(answer: RequestListener, first = makeKey()) {
   let isFirst = true;
@@ -96,10 +99,9 @@ describe('the keys of an issuer', { concurrent: true }, () => {
 
   test('are those for ES256, and no others', async () => {
     const good = makeKey('good');
-    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' });
     const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' });
     const keys = [
-      { ...rsa, kid: 'rsa' },
+      { ...rsa.export({ format: 'jwk' }), kid: 'rsa' },
       { ...p384, kid: 'p384' },
       { kty: 'oct', k: 'c2VjcmV0', kid: 'secret' },
       { ...good.jwk, kid: 'for-encryption', use: 'enc' },

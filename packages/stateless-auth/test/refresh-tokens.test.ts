@@ -34,6 +34,38 @@ requirePostgres()('a refresh token', () => {
   const next = async (token: string): Promise<string> => (await issuer.exchange(token)).body.refresh_token;
   const jtiOf = (token: string) => said(token).claims.jti as string;
 
+  // By themselves: they take all connections, or most of the processor.
+  test('is shown by twenty requests at once: all get the same next one, and it works', async () => {
+    const { refresh_token: refresh } = await issuer.enter();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => issuer.exchange(refresh)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1);
+    expect(new Set(answers.map(({ body }) => jtiOf(body.access_token))).size).toBe(20);
+    expect((await issuer.exchange(answers[0]!.body.refresh_token)).status).toBe(200);
+  });
+
+  test('survives kill -9 of the issuer, in the middle of exchanges', async () => {
+    await using own = await openIssuer();
+    const env = { DATABASE_URL: own.databaseUrl, LOG_LEVEL: 'error' };
+    await using first = startProcess(new URL('../issuer.ts', import.meta.url), { env });
+    const url = await first.url();
+    let { refresh_token: refresh } = await own.enter();
+    let exchanged = 0;
+    const exchanging = (async () => {
+      for (;;) {
+        const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refresh });
+        const response = await fetch(`${url}/token`, { method: 'POST', body: form });
+        if (!response.ok) return;
+        refresh = ((await response.json()) as { refresh_token: string }).refresh_token;
+        exchanged++;
+      }
+    })().catch(() => {}); // the line breaks
+    await until('some exchanges', () => exchanged >= 5);
+    await Promise.all([first.kill('SIGKILL'), exchanging]);
+    // Whether the last exchange was done or not: the last token that came is good.
+    expect((await own.exchange(refresh)).status).toBe(200);
+  });
+
   describe('in honest hands', { concurrent: true }, () => {
     test('is exchanged for the next, again and again, for the same user and scope', async () => {
       let tokens = await issuer.enter();
@@ -48,15 +80,6 @@ requirePostgres()('a refresh token', () => {
       }
       expect(seen.size).toBe(4);
       expect(await fate(tokens.refresh_token)).toBeNull();
-    });
-
-    test('is shown by twenty requests at once: all get the same next one, and it works', async () => {
-      const { refresh_token: refresh } = await issuer.enter();
-      const answers = await Promise.all(Array.from({ length: 20 }, () => issuer.exchange(refresh)));
-      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-      expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1);
-      expect(new Set(answers.map(({ body }) => jtiOf(body.access_token))).size).toBe(20);
-      expect((await issuer.exchange(answers[0]!.body.refresh_token)).status).toBe(200);
     });
 
     test('is shown to two issuers on one database at once', async () => {
@@ -77,27 +100,6 @@ requirePostgres()('a refresh token', () => {
       const lost = await next(refresh);
       expect(await next(refresh)).toBe(lost);
     });
-
-    test('survives kill -9 of the issuer, in the middle of exchanges', async () => {
-      await using own = await openIssuer();
-      const env = { DATABASE_URL: own.databaseUrl, LOG_LEVEL: 'error' };
-      await using first = startProcess(new URL('../issuer.ts', import.meta.url), { env });
-      const url = await first.url();
-      let { refresh_token: refresh } = await own.enter();
-      let exchanged = 0;
-      const exchanging = (async () => {
-        for (;;) {
-          const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refresh });
-          const response = await fetch(`${url}/token`, { method: 'POST', body: form });
-          refresh = ((await response.json()) as { refresh_token: string }).refresh_token;
-          exchanged++;
-        }
-      })().catch(() => {}); // the line breaks
-      await until('some exchanges', () => exchanged >= 5);
-      await Promise.all([first.kill('SIGKILL'), exchanging]);
-      // Whether the last exchange was done or not: the last token that came is good.
-      expect((await own.exchange(refresh)).status).toBe(200);
-    });
   });
 
   describe('in two hands', { concurrent: true }, () => {
@@ -113,9 +115,9 @@ requirePostgres()('a refresh token', () => {
     test('ends the login for both, when it is used after the grace', async () => {
       const { refresh_token: stolen } = await issuer.enter();
       const second = await next(stolen);
-      await pass(stolen, '9 seconds');
+      await pass(stolen, '5 seconds');
       expect(await next(stolen)).toBe(second);
-      await pass(stolen, '1 second');
+      await pass(stolen, '5 seconds');
       expect(await issuer.exchange(stolen)).toMatchObject(REFUSED);
       expect(await issuer.exchange(second)).toMatchObject(REFUSED);
     });

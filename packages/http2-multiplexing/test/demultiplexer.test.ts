@@ -231,7 +231,7 @@ test('who does not read holds up whoever sends to him, and not our memory', asyn
   expect(sent).toBeLessThan(bytes / 2);
 });
 
-test('the head of an answer passes before there is a body', async () => {
+test('the head of an answer passes before there is a body, to clients of both versions', async () => {
   const { promise: asked, resolve: seeHead } = Promise.withResolvers<void>();
   await using backend = await startHttp(async (_request, response) => {
     response.flushHeaders();
@@ -241,7 +241,11 @@ test('the head of an answer passes before there is a body', async () => {
   await using proxy = await startProxy([backend.url]);
   const { stream, seen } = proxy.request('/');
   await once(stream, 'response');
+  const { promise, resolve } = Promise.withResolvers<IncomingMessage>();
+  get(proxy.url, { ca: certificate.cert, agent: false }, resolve);
+  const response = await promise;
   seeHead();
+  expect(await text(response)).toBe('body');
   expect(await seen).toMatchObject({ status: 200, body: 'body' });
 });
 

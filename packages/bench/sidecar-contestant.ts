@@ -64,4 +64,4 @@ if (import.meta.main) {
   answer({ url: () => url });
 }
 
-export type Proxy = { url: () => string };
+export type Measured = { url: () => string };

@@ -26,7 +26,9 @@ async function run({ url, connections, durationMs, maxRequests = Number.POSITIVE
   const latenciesMs: number[] = [];
   const open = new Set<Socket>();
   const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {}); // what fails when it is over has no listener any more
   const enough = Promise.withResolvers<void>();
+  const first = Promise.withResolvers<void>();
   let isOver = false;
   let bytes = 0;
 
@@ -42,6 +44,7 @@ async function run({ url, connections, durationMs, maxRequests = Number.POSITIVE
       if (!received.startsWith('HTTP/1.1 200 ')) failed.reject(new Error(`an answer: ${received.slice(0, 200)}`));
       const now = performance.now();
       if (latenciesMs.push(now - askedAt) >= maxRequests) enough.resolve();
+      first.resolve();
       bytes = end;
       const isLast = /^connection: close\r$/im.test(received);
       received = '';
@@ -57,10 +60,9 @@ async function run({ url, connections, durationMs, maxRequests = Number.POSITIVE
     socket.write(request);
   };
   for (let n = 0; n < connections; n++) begin();
-  await Promise.race([delay(durationMs), enough.promise, failed.promise]);
+  await Promise.race([delay(durationMs).then(() => first.promise), enough.promise, failed.promise]);
   isOver = true;
   for (const socket of open) socket.removeAllListeners('close').destroy();
-  failed.promise.catch(() => {});
   return {
     requests: latenciesMs.length,
     bytes,

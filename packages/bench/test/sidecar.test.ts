@@ -13,7 +13,7 @@ requireRedis()('with Redis', () => {
     vi.stubEnv('REDIS_URL', inject('redisUrl'));
     const { tables } = await runTiny(sidecar, 'sidecar');
     const [table] = tables;
-    expect(table!.rows).toHaveLength(6);
+    expect(table!.rows).toHaveLength(5);
     for (const { name, cells } of table!.rows) {
       expect(cells[0]!.min, name).toBeGreaterThan(0);
       expect(cells[2]!.min, name).toBeGreaterThan(0);

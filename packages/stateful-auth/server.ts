@@ -33,6 +33,10 @@ export interface ServerOptions extends Omit<BackingOptions, 'log'> {
   graceMs?: number;
 }
 
+/** Who sends the headers, or all of a request, more slowly than this holds a connection for nothing. Node's own are 60 and 300 s, looked
+ *  at every 30 s. */
+const TIMEOUTS = { headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 };
+
 /** Opens a server. Any number of them may share one Redis, one database and the secrets. */
 export async function startServer({
   port,
@@ -109,7 +113,8 @@ export async function startServer({
   app.use(notFound, sayUnavailable, problemHandler(log));
 
   const { tls } = options;
-  const listening = opened.use(await listen(tls ? createTlsServer(tls, app) : createServer(app), { port, graceMs }));
+  const server = tls ? createTlsServer({ ...TIMEOUTS, ...tls }, app) : createServer(TIMEOUTS, app);
+  const listening = opened.use(await listen(server, { port, graceMs }));
   listening.closing.addEventListener('abort', events.endAll);
   opened.defer(pages.withdraw);
   const running = opened.move();

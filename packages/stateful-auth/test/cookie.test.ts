@@ -34,7 +34,7 @@ requireRedis()('the cookie', () => {
     });
 
     test.each([
-      ['another id under the same signature', (own: string) => own.replace(idIn(own), `A${idIn(own).slice(1)}`)],
+      ['another id under the same signature', (own: string) => own.replace(idIn(own), idIn(own).toUpperCase())],
       ['no signature', (own: string) => idIn(own)],
       ['half a signature', (own: string) => own.slice(0, -10)],
       ['a guessed secret', (own: string) => signed(idIn(own), 'my-secret-key')],

@@ -203,6 +203,18 @@ requireRedis()('two servers', () => {
       expect(events[1].session).toBe(events[0].session); // so the lines of one session can be found
     });
 
+    test('count what becomes of sessions, and how long Redis takes', async () => {
+      await using own = await startServers();
+      const client = await own.loggedIn();
+      expect(await metric(own.b, 'sessions')).toBe(1); // of all servers
+      await client.logout();
+      expect(await metric(own.b, 'sessions')).toBe(0);
+      expect(await metric(own.a, 'session_events_total{event="signed in"}')).toBe(1);
+      expect(await metric(own.a, 'session_events_total{event="signed out"}')).toBe(1);
+      expect(await metric(own.a, 'logins_total{outcome="right"}')).toBe(1);
+      expect(await metric(own.a, 'session_store_seconds_count{command="set"}')).toBeGreaterThan(0);
+    });
+
     test.each([
       ['no body', '', { 'Content-Type': 'application/json' }, 400],
       ['another type', 'name=John', { 'Content-Type': 'text/plain' }, 415],

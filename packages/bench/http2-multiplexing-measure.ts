@@ -1,10 +1,10 @@
-/** The servers of the http2-multiplexing benchmark, each a process of its own, and what is measured of the ways to ask them. */
+/** The servers of the http2-multiplexing benchmark, in processes of their own, and what is measured of the ways to ask them. */
 import { ITEMS } from '@patterns/http2-multiplexing/protocol';
 import { makeCertificate } from '@patterns/kit/certificate';
 import type { LaneLoad } from './http2-multiplexing-load.ts';
-import type { Contestant, LaneServer } from './http2-multiplexing-server.ts';
+import type { LaneServer, Process } from './http2-multiplexing-server.ts';
 import type { WayName } from './http2-multiplexing-ways.ts';
-import { startChild } from './processes.ts';
+import { type Child, startChild } from './processes.ts';
 
 /** As many as browsers open to one host. */
 export const SIX = 6;
@@ -15,7 +15,9 @@ export const DELAY_MS = 20;
 /** Requests under way at once where it is about throughput. */
 export const UNDER_WAY = 50;
 
-/** The name of a contestant, and who asks whom. */
+type Contestant = 'ours' | 'bare node:https' | 'bare node:http2' | 'backend' | 'demultiplexer';
+
+/** Who asks whom, by what the tables call it. */
 export const served = {
   'HTTP/1.1, ours': { way: 'HTTP/1.1 kept, undici', server: 'ours' },
   'HTTP/1.1, bare node:https': { way: 'HTTP/1.1 kept, undici', server: 'bare node:https' },
@@ -29,6 +31,11 @@ export const folded = {
   'two backends behind the demultiplexer, HTTP/2': { way: 'HTTP/2, bare node:http2', server: 'demultiplexer' },
 } as const satisfies Record<string, { way: WayName; server: Contestant }>;
 
+interface Asked {
+  readonly server: Child<LaneServer>;
+  readonly url: string;
+}
+
 export interface RoadSize {
   durationMs: number;
   warmUpMs: number;
@@ -37,26 +44,25 @@ export interface RoadSize {
 /** Starts all of them; `stack` ends them. All run at the same time, and those that are not asked do nothing. */
 export async function openRoad(stack: AsyncDisposableStack, { durationMs, warmUpMs }: RoadSize) {
   const { cert, key } = await makeCertificate();
-  const start = async (contestant: Contestant, env: Record<string, string> = {}) => {
+  const start = async (name: Process, env: Record<string, string> = {}) => {
     const file = new URL('http2-multiplexing-server.ts', import.meta.url);
     const tls = { TLS_CERT: cert, TLS_KEY: key };
-    const server = stack.use(startChild<LaneServer>(file, { args: [contestant], env: { ...tls, ...env } }));
-    return { server, url: await server.ask('url', undefined) };
+    const server = stack.use(startChild<LaneServer>(file, { args: [name], env: { ...tls, ...env } }));
+    const urls = await server.ask('urls', undefined);
+    return urls.map((url) => ({ server, url }));
   };
-  const [slow, backend, other, ours, https, http2] = await Promise.all([
-    start('ours', { DELAY_MS: `${DELAY_MS}` }),
-    start('backend'),
-    start('backend'),
-    start('ours'),
-    start('bare node:https'),
-    start('bare node:http2'),
+  const [[ours, slow], [https, http2], [backend, other]] = await Promise.all([
+    start('ours', { DELAY_MS: `${DELAY_MS}` }) as Promise<[Asked, Asked]>,
+    start('bare') as Promise<[Asked, Asked]>,
+    start('backends') as Promise<[Asked, Asked]>,
   ]);
-  const servers: Record<Contestant, Awaited<ReturnType<typeof start>>> = {
+  const [proxy] = (await start('demultiplexer', { BACKENDS: `${backend.url} ${other.url}` })) as [Asked];
+  const servers: Record<Contestant, Asked> = {
     ours,
     'bare node:https': https,
     'bare node:http2': http2,
     backend,
-    demultiplexer: await start('demultiplexer', { BACKENDS: `${backend.url} ${other.url}` }),
+    demultiplexer: proxy,
   };
   const load = stack.use(startChild<LaneLoad>(new URL('http2-multiplexing-load.ts', import.meta.url)));
 

@@ -1,52 +1,55 @@
 /**
- * The server processes of the http2-multiplexing benchmark: `node http2-multiplexing-server.ts <contestant>`. All of them answer
- * `GET /items/:n` with some thirty bytes of JSON.
+ * The server processes of the http2-multiplexing benchmark: `node http2-multiplexing-server.ts <process>`. Each has one or two
+ * servers, of which one at a time is asked. All of them answer `GET /items/:n` with some thirty bytes of JSON.
  */
 import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
-import { startBackend } from '@patterns/http2-multiplexing/backend';
-import { startDemultiplexer } from '@patterns/http2-multiplexing/demultiplexer';
 import { encodeItem, itemPath } from '@patterns/http2-multiplexing/protocol';
-import { startServer } from '@patterns/http2-multiplexing/server';
 import { listen } from '@patterns/kit/listen';
 import { answer } from './processes.ts';
 
-export type Contestant = 'ours' | 'bare node:https' | 'bare node:http2' | 'backend' | 'demultiplexer';
-
 const certificate = { cert: process.env.TLS_CERT!, key: process.env.TLS_KEY! };
-const delayMs = Number(process.env.DELAY_MS ?? 0);
 
-const numberIn = (path: string) => Number(path.slice(PREFIX.length));
 const PREFIX = itemPath(0).slice(0, -1);
+const numberIn = (path: string) => Number(path.slice(PREFIX.length));
 
-const contestants: Record<Contestant, () => Promise<{ url: string }>> = {
-  ours: () => startServer({ certificate, delayMs }),
+// Each imports what it needs alone: a process that starts half as fast would be most of a short run.
+const processes = {
+  async ours() {
+    const { startServer } = await import('@patterns/http2-multiplexing/server');
+    const delayMs = Number(process.env.DELAY_MS);
+    return [await startServer({ certificate }), await startServer({ certificate, delayMs })];
+  },
 
-  'bare node:https'() {
-    const server = createServer(certificate, (request, response) => {
+  async bare() {
+    const https = createServer(certificate, (request, response) => {
       const body = encodeItem(numberIn(request.url!));
       response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
     });
-    return listen(server);
-  },
-
-  'bare node:http2'() {
-    const server = createSecureServer(certificate);
-    server.on('stream', (stream, headers) => {
+    const http2 = createSecureServer(certificate);
+    http2.on('stream', (stream, headers) => {
       const body = encodeItem(numberIn(headers[':path']!));
       stream.respond({ ':status': 200, 'content-type': 'application/json', 'content-length': body.length });
       stream.end(body);
     });
-    return listen(server);
+    return [await listen(https), await listen(http2)];
   },
 
-  backend: () => startBackend({ delayMs }),
+  async backends() {
+    const { startBackend } = await import('@patterns/http2-multiplexing/backend');
+    return [await startBackend(), await startBackend()];
+  },
 
-  demultiplexer: () => startDemultiplexer({ certificate, backends: process.env.BACKENDS!.split(' ') }),
-};
+  async demultiplexer() {
+    const { startDemultiplexer } = await import('@patterns/http2-multiplexing/demultiplexer');
+    return [await startDemultiplexer({ certificate, backends: process.env.BACKENDS!.split(' ') })];
+  },
+} satisfies Record<string, () => Promise<{ url: string }[]>>;
 
-const { url } = await contestants[process.argv[2] as Contestant]();
+export type Process = keyof typeof processes;
 
-const handlers = { url: () => url };
+const servers = await processes[process.argv[2] as Process]();
+
+const handlers = { urls: () => servers.map(({ url }) => url) };
 export type LaneServer = typeof handlers;
 answer(handlers);

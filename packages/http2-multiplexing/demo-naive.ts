@@ -8,7 +8,7 @@ import { startProcess } from '@patterns/kit/testing/processes';
 import { within } from '@patterns/kit/testing/until';
 import { showTenStreams } from './demo-browser.ts';
 import { askForPage, oneEach, SIX, sixKept } from './demo-pages.ts';
-import { DELAY_MS, loadPages, measurePages, openLine, openServers, type Server, STALLED } from './demo-stage.ts';
+import { DELAY_MS, loadPages, measurePages, openLine, openServers, PAGES, type Server, STALLED } from './demo-stage.ts';
 import { ITEMS } from './protocol.ts';
 
 const PATIENCE_MS = 1_000;
@@ -83,7 +83,7 @@ async function loadBothWays(stage: Stage, slow: Server, quick: Server): Promise<
   measurePages(stage, 'six kept', sixSlow, sixQuick);
   // A hundred over six is seventeen rounds: no less, however fast the machine is.
   const rounds = Math.ceil(ITEMS / SIX);
-  story.claim(`HTTP/1.1, a connection for each: ${eachSlow.sockets} connections`, eachSlow.sockets === 4 * ITEMS);
+  story.claim(`HTTP/1.1, a connection for each: ${eachSlow.sockets} connections`, eachSlow.sockets === PAGES * ITEMS);
   story.claim(
     `HTTP/1.1, six connections: ${rounds} rounds of ${DELAY_MS} ms`,
     sixSlow.sockets === SIX && sixSlow.ms >= rounds * DELAY_MS,

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import * as http2Multiplexing from '../http2-multiplexing.ts';
 import { runTiny } from './run-tiny.ts';
 
-test('http2-multiplexing: connections and bytes of every way are what they must be', { timeout: 60_000 }, async () => {
+test('http2-multiplexing: connections and bytes of every way are what they must be', { timeout: 90_000 }, async () => {
   await using _leaks = noLeaks();
   const { tables } = await runTiny(http2Multiplexing, 'http2-multiplexing');
   const [pages, rates, folds] = tables;

@@ -114,6 +114,7 @@ export class UpstreamPool implements AsyncDisposable {
   #serveQueue(): void {
     for (const waiter of this.#queue) {
       const backend = this.#leastBusy(waiter.except);
+      if (!backend && !waiter.except) return; // then there is none for those behind it, either
       if (!backend) continue;
       this.#queue.delete(waiter);
       waiter.take(this.#placeOn(backend));

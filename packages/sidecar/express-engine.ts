@@ -67,7 +67,8 @@ function sendByProxy({ exchange, outgoing, onHead, agent, target, timeouts }: Se
   exchange.abort = end;
   const silence = setTimeout(() => end(new UpstreamError('http_response_timeout')), timeouts.headersMs);
   // The app's time begins when it has all of the question.
-  if (outgoing.hasBody) request.on('data', () => silence.refresh());
+  // To listen is to start the flow, and the pipe comes some promises later: till then it must not.
+  if (outgoing.hasBody) request.on('data', () => silence.refresh()).pause();
 
   // express-http-proxy streams only as long as it is given nothing to do with the answer. But it pipes it into ours, and a stream
   // says when something is piped into it, before the first byte: that is where the answer can be seen.

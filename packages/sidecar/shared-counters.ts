@@ -11,7 +11,7 @@ import type { Metrics } from './metrics.ts';
 import type { RateLimit } from './rate-limit.ts';
 
 /** Long for a Redis next door, and short beside a request. */
-const ANSWER_MS = 500;
+const ANSWER_MS = 1_000;
 /** What the start of a sidecar waits for Redis, at most. */
 const CONNECT_MS = 2_000;
 /** While Redis is away it is asked again this often, and not by every request. */

@@ -18,7 +18,7 @@ import { type SidecarOptions, startSidecar } from '../sidecar.ts';
 import { parseUpstream } from '../target.ts';
 import { tokenKey } from '../token-check.ts';
 import { sendJson, startApp } from './contract-app.ts';
-import { ask } from './contract-client.ts';
+import { ask, rawClient } from './contract-client.ts';
 
 /** A sidecar in front of an app that answers everything with `headers` and the number of the request. */
 async function startCounting(
@@ -158,6 +158,17 @@ test('a token signed with the public key as its secret is refused where ES256 is
   const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: 'ada', iss: 'us', aud: 'shop', exp: now + 60 })}`;
   expect(await status(`${signed}.${createHmac('sha256', pem).update(signed).digest('base64url')}`)).toBe(401);
 });
+
+test.each(['express', 'undici'] as const)(
+  'a body that came in one piece with its head is passed on whole, on %s',
+  async (engine) => {
+    await using stack = new AsyncDisposableStack();
+    const { app, url } = await startCounting(stack, { engine, limit: false, cache: false }); // no power that waits
+    using client = await rawClient(url);
+    client.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello');
+    await until('the body', () => app.received().endsWith('\r\n\r\nhello'));
+  },
+);
 
 describe('configuration', () => {
   afterEach(() => void vi.unstubAllEnvs());

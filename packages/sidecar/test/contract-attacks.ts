@@ -136,6 +136,16 @@ export const attacks: Clauses = {
       expect(app.received()).not.toMatch(/^X-Injected/m);
     },
   ],
+  'OPTIONS *': [
+    'a question about the server as a whole reaches the app as it is [RFC 9110 §9.3.7]',
+    async (rig) => {
+      const { app, url } = await rig.start();
+      using client = await rawClient(url);
+      client.write('OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+      expect(statuses(await client.closed())).toEqual([200]);
+      expect(app.requests).toEqual(['OPTIONS *']);
+    },
+  ],
   'forged X-Forwarded-For': [
     'what a client says of its address is replaced by what the socket says, for the app and for the limiter',
     async (rig) => {

@@ -57,7 +57,6 @@ export async function rawClient(url: string): Promise<RawClient> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.on('error', () => {});
-  const closing = once(socket, 'close');
   await once(socket, 'connect');
   const received = () => Buffer.concat(chunks).toString('latin1');
   return {
@@ -72,7 +71,6 @@ export async function rawClient(url: string): Promise<RawClient> {
     },
     async closed() {
       await until('the end of the connection', () => socket.closed);
-      await closing;
       return received();
     },
     [Symbol.dispose]: () => void socket.destroy(),

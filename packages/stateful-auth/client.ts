@@ -21,7 +21,6 @@ export class ClientError extends Error {
   }
 }
 
-// #region jar
 /** The cookies of one host. Its ports share them, as in a browser [RFC 6265 §8.5]. */
 export class CookieJar {
   readonly #cookies = new Map<string, { value: string; secure: boolean }>();
@@ -53,7 +52,6 @@ export class CookieJar {
     return this.#cookies.get(name)?.value;
   }
 }
-// #endregion
 
 export interface ClientOptions {
   jar?: CookieJar;

@@ -12,24 +12,26 @@ export interface EventsOptions {
   recheckMs: number;
 }
 
-// #region events
 /** `GET /events`: says every `recheckMs` that the user is still logged in, and ends when not, or when nobody can tell. */
 export function sessionEvents({ store, recheckMs }: EventsOptions): { stream: RequestHandler; endAll: () => void } {
   const open = new Set<Response>();
   const stream = (request: Request, response: Response): void => {
     const id = request.sessionID;
+    let timer: NodeJS.Timeout;
+    // The next look begins when the last one is answered: a Redis that is slow is not asked twice.
     const look = () =>
       store.get(id, (error, data) => {
-        if (data) response.write('event: here\ndata: {}\n\n');
-        else response.end(`event: over\ndata: {"reason":"${error ? 'unavailable' : 'logged out'}"}\n\n`);
+        if (response.writableEnded || response.destroyed) return;
+        if (!data) return void response.end(over(error ? 'unavailable' : 'logged out'));
+        response.write('event: here\ndata: {}\n\n');
+        timer = setTimeout(look, recheckMs);
       });
-    response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' });
-    const timer = setInterval(look, recheckMs);
     open.add(response);
     response.once('close', () => {
-      clearInterval(timer);
+      clearTimeout(timer);
       open.delete(response);
     });
+    response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' });
     look();
   };
   return {
@@ -39,4 +41,5 @@ export function sessionEvents({ store, recheckMs }: EventsOptions): { stream: Re
     },
   };
 }
-// #endregion
+
+const over = (reason: string) => `event: over\ndata: {"reason":"${reason}"}\n\n`;

@@ -80,7 +80,6 @@ export async function startServer({
   });
   // #endregion
 
-  // #region profile
   app.get(PATHS.profile, ...sessions.user, async (request, response) => {
     const profile = await users.find(request.session.userId!);
     if (!profile) throw new HttpProblem(401, { detail: 'there is no such user any more', headers: CHALLENGE });
@@ -97,7 +96,6 @@ export async function startServer({
     await users.forget(request.session.userId!, parsePreference(request.params.preference));
     response.status(204).end();
   });
-  // #endregion
 
   app.get(PATHS.sessions, ...sessions.user, async (request, response) => {
     const own = handleOf(request.sessionID);

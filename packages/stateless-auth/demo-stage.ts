@@ -32,9 +32,8 @@ export const JOHN = { name: 'john', password: 'correct horse battery staple' };
 export type House = Awaited<ReturnType<typeof openHouse>>;
 
 export async function openHouse({ story, signal, use }: Stage) {
-  const [postgres, redis] = await Promise.all([findPostgres({ signal }), startRedis({ signal })]);
-  use(postgres);
-  use(redis);
+  const postgres = use(await findPostgres({ signal }));
+  const redis = use(await startRedis({ signal }));
   const database = use(await createDatabase(postgres.url, 'issuer'));
   const start = (file: string, args: string[], env: Record<string, string>) =>
     use(startProcess(new URL(file, import.meta.url), { args, env: { LOG_LEVEL: 'error', ...env }, signal }));

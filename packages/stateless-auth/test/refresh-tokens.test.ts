@@ -48,7 +48,7 @@ requirePostgres()('a refresh token', () => {
     await using own = await openIssuer();
     const env = { DATABASE_URL: own.databaseUrl, LOG_LEVEL: 'error' };
     await using first = startProcess(new URL('../issuer.ts', import.meta.url), { env });
-    const url = await first.url();
+    const url = await first.url(20_000);
     let { refresh_token: refresh } = await own.enter();
     let exchanged = 0;
     const exchanging = (async () => {
@@ -64,7 +64,7 @@ requirePostgres()('a refresh token', () => {
     await Promise.all([first.kill('SIGKILL'), exchanging]);
     // Whether the last exchange was done or not: the last token that came is good.
     expect((await own.exchange(refresh)).status).toBe(200);
-  });
+  }, 40_000);
 
   describe('in honest hands', { concurrent: true }, () => {
     test('is exchanged for the next, again and again, for the same user and scope', async () => {

@@ -12,12 +12,12 @@ import { startApp } from '../beside.ts';
 import { startSidecar } from '../sidecar.ts';
 import { ask } from './contract-client.ts';
 
-test.concurrent('started alone, it brings an app along; told to stop, it answers what is under way, and then tells the app', async ({
-  expect,
-}) => {
+test.concurrent('started alone, it brings an app along; told to stop, it answers what is under way, and then tells the app', {
+  timeout: 60_000,
+}, async ({ expect }) => {
   const env = { UPSTREAM: undefined, REDIS_URL: undefined, POWERS: 'log', PORT: undefined, ADMIN_PORT: undefined };
   await using program = startProcess(new URL('../sidecar.ts', import.meta.url), { env });
-  const url = await program.url();
+  const url = await program.url(40_000); // three programs, one after the other
   const socket = /unix:(\S+);/.exec(await program.line(/^in front of/))![1]!;
   const admin = /http:\S+(?=\/ready)/.exec(program.output())![0];
   expect(statSync(dirname(socket)).mode & 0o077).toBe(0); // the app is nobody else's to ask
@@ -44,9 +44,9 @@ test.concurrent('started alone, it brings an app along; told to stop, it answers
 for (const file of ['app.ts', 'app.py'] as const) {
   const suite = file === 'app.py' ? requireExtra('python') : describe;
   suite(`${file} behind a sidecar`, () => {
-    test.concurrent('answers; its event stream comes through at once; killed, it comes back on the same socket', async ({
-      expect,
-    }) => {
+    test.concurrent('answers; its event stream comes through at once; killed, it comes back on the same socket', {
+      timeout: 60_000,
+    }, async ({ expect }) => {
       await using app = await startApp(file);
       await using sidecar = await startSidecar({ upstream: app.upstream, engine: 'undici', accessLog: false });
       const { url } = sidecar;

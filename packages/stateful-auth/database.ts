@@ -9,9 +9,9 @@ export function openPool(url: string): pg.Pool {
     connectionString: url,
     application_name: 'stateful-auth',
     max: 10,
-    connectionTimeoutMillis: 2_000, // for a free connection, or a new one
-    statement_timeout: 2_000,
-    query_timeout: 3_000, // our own watch, should nothing be heard from PostgreSQL at all
+    connectionTimeoutMillis: 5_000, // for a free connection, or a new one
+    statement_timeout: 5_000,
+    query_timeout: 6_000, // our own watch, should nothing be heard from PostgreSQL at all
   });
   // A connection that breaks emits an error nobody awaits, and without a listener that ends the process. Idle ones are the
   // pool's to tell, those in use their own.

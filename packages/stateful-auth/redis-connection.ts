@@ -10,20 +10,20 @@ import { Redis } from 'ioredis';
 export interface ConnectOptions {
   /** Gets the errors of the connection, which belong to no command. */
   onError?: (error: Error) => void;
-  /** The longest a command may take. 1 s: a thousand times what it takes, and less than anybody waits for a page. */
+  /** The longest a command may take. 2 s: a thousand times what it takes, and less than anybody waits for a page. */
   commandTimeoutMs?: number;
 }
 
 /** Begins to connect, and goes on trying. `url`: redis:// or rediss://. */
 export function connectRedis(
   url: string,
-  { onError = () => {}, commandTimeoutMs = 1_000 }: ConnectOptions = {},
+  { onError = () => {}, commandTimeoutMs = 2_000 }: ConnectOptions = {},
 ): Redis {
   const redis = new Redis(url, {
     connectionName: 'stateful-auth',
     enableOfflineQueue: false, // without a connection: fail now
     commandTimeout: commandTimeoutMs,
-    connectTimeout: 2_000,
+    connectTimeout: 5_000,
     socketTimeout: 2 * commandTimeoutMs, // a line that owes an answer for so long is dead: cut it, and connect anew
     // A command whose line broke has failed; its request says so, and is not carried out a second time behind its back.
     maxRetriesPerRequest: 0,

@@ -104,11 +104,8 @@ class Relay implements Dispatcher.DispatchHandler {
   }
 
   #fail(error: Error): void {
-    const { request } = this.#exchange;
     this.#exchange.abort = undefined;
-    // What the sidecar aborted it with, or what went wrong with the client's own request, is not the app's failure.
-    const isOurs = error === this.#abortedBy || error === request.errored || error instanceof HttpProblem;
-    this.#reject(isOurs ? error : explain(error, this.#head !== undefined));
+    this.#reject(error === this.#abortedBy ? error : explain(error, this.#head !== undefined));
   }
 }
 

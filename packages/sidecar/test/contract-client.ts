@@ -79,5 +79,5 @@ export async function rawClient(url: string): Promise<RawClient> {
 
 /** The status codes of all answers that came, in their order. */
 export function statuses(received: string): number[] {
-  return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
+  return [...received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }

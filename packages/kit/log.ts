@@ -3,6 +3,7 @@
  * Headers, bodies and query strings are never logged: that is where the secrets are (CWE-532).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import winston from 'winston';
 import { ConfigError } from './env.ts';
 import { traceOf } from './trace.ts';
@@ -50,11 +51,17 @@ export function logRequests(log: Log) {
         path,
         status: response.statusCode,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
-        // Not `writableEnded`: a big answer has ended long before the client has it.
-        aborted: !response.writableFinished,
+        aborted: isCutShort(response),
         traceId: traceOf(response).traceId,
       });
     });
     next();
   };
+}
+
+function isCutShort(response: ServerResponse & { stream?: ServerHttp2Stream }): boolean {
+  // Over HTTP/2 Node calls a response finished as soon as its stream is closed, be it by a reset.
+  if (response.stream) return response.stream.aborted || response.stream.rstCode !== constants.NGHTTP2_NO_ERROR;
+  // Not `writableEnded`: a big answer has ended long before the client has it.
+  return !response.writableFinished;
 }

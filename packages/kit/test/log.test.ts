@@ -1,5 +1,10 @@
 /** What a server writes about its requests, read from its stderr. */
+import { connect, constants, createServer } from 'node:http2';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import winston from 'winston';
+import { listen } from '../listen.ts';
+import { logRequests } from '../log.ts';
 import { startProcess } from '../testing/processes.ts';
 import { until } from '../testing/until.ts';
 import { dial } from './fixtures/dial.ts';
@@ -90,4 +95,31 @@ test('a LOG_LEVEL that is none is a mistake, not silence', async () => {
   await using child = startProcess(new URL('./fixtures/api.ts', import.meta.url), { env: { LOG_LEVEL: 'warning' } });
   expect(await child.exited).toEqual({ code: 1, signal: null });
   expect(child.output()).toBe('LOG_LEVEL=warning: expected one of error, warn, info, http, verbose, debug, silly');
+});
+
+test('over HTTP/2, too, a stream that was reset is told from one that was answered', async () => {
+  const lines: { path: string; aborted: boolean }[] = [];
+  const output = new Writable({
+    objectMode: true,
+    write: (line, _encoding, done) => {
+      lines.push(line);
+      done();
+    },
+  });
+  const log = winston.createLogger({ transports: [new winston.transports.Stream({ stream: output })] });
+  const server = createServer((request, response) => {
+    logRequests(log)(request as never, response as never, () => {
+      response.write('begun');
+      if (request.url === '/whole') response.end();
+    });
+  });
+  await using listening = await listen(server);
+  const session = connect(listening.url);
+  await using _session = { [Symbol.asyncDispose]: async () => session.destroy() };
+  session.request({ ':path': '/whole' }).resume();
+  const cut = session.request({ ':path': '/cut' });
+  cut.on('error', () => {}).once('data', () => cut.close(constants.NGHTTP2_CANCEL));
+  await until('two lines', () => lines.length === 2);
+  expect(lines).toContainEqual(expect.objectContaining({ path: '/whole', aborted: false }));
+  expect(lines).toContainEqual(expect.objectContaining({ path: '/cut', aborted: true }));
 });

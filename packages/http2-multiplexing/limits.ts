@@ -73,9 +73,8 @@ export function toServerOptions(limits: Limits): SecureServerOptions {
     // One without the other has no effect.
     streamResetBurst: limits.streamResetBurst,
     streamResetRate: limits.streamResetRate,
-    // Frames that a peer may not send, and streams above the limit: enough for a race, too few for a flood.
+    // Frames that a peer may not send, such as streams above the limit: enough for a race, too few for a flood.
     maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
     // Settings in one frame; there are six.
     maxSettings: 32,
     handshakeTimeout: limits.prefaceMs,

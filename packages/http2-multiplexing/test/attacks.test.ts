@@ -136,7 +136,7 @@ test('headers that are too long or too many are refused, in both versions, and t
   await using serving = await serve();
   using raw = await serving.raw();
   await raw.greet();
-  const many = Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`x-${i}`, 'x']));
+  const many = Object.fromEntries(Array.from({ length: 110 }, (_, i) => [`x-${i}`, 'x']));
   const long = Object.fromEntries(Array.from({ length: 3 }, (_, i) => [`x-${i}`, 'x'.repeat(15_000)]));
   const block = headerBlock(LIVE, { fields: long });
   raw.send(raw.get(1, LIVE, many), raw.get(3, LIVE));

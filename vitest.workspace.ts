@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** One project per package that has tests; `pnpm test sse` runs the project `sse`. */
-const projects = readdirSync('packages', { withFileTypes: true })
+const projects = readdirSync(new URL('packages', import.meta.url), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => ({
     extends: true as const,

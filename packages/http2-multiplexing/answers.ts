@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
+import { drained } from './drained.ts';
 import * as protocol from './protocol.ts';
 
 /** A small answer, in either version. */
@@ -57,16 +58,6 @@ export async function sendDownload(response: ServerResponse): Promise<void> {
     if (!response.write(CHUNK)) await drained(response);
   }
   response.end();
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const goOn = () => {
-      response.off('drain', goOn).off('close', goOn);
-      resolve();
-    };
-    response.on('drain', goOn).on('close', goOn);
-  });
 }
 // #endregion
 

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { main } from '@patterns/kit/main';
+import { drained } from './drained.ts';
 
 export interface BackendOptions {
   port?: number;
@@ -95,16 +96,6 @@ export async function startBackend(options: BackendOptions = {}): Promise<Backen
   });
   const listening = await listen(server, { port, graceMs });
   return Object.defineProperty(listening, 'stats', { value: stats }) as Backend;
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const goOn = () => {
-      response.off('drain', goOn).off('close', goOn);
-      resolve();
-    };
-    response.on('drain', goOn).on('close', goOn);
-  });
 }
 
 if (import.meta.main) {

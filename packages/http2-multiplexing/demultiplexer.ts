@@ -6,12 +6,9 @@
  * (headers.ts), which is where proxies are attacked. It ends by draining: GOAWAY in front, what is open is answered, then the
  * pool is closed.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type ServerHttp2Session } from 'node:http2';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Certificate, makeCertificate } from '@patterns/kit/certificate';
+import { type Certificate, makeCertificate, publishCertificate } from '@patterns/kit/certificate';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -118,16 +115,13 @@ if (import.meta.main) {
     const open = async () => stack.use(await startBackend({ delayMs })).url;
     const backends = given.length > 0 ? given : [await open(), await open()];
     const certificate = await makeCertificate();
-    // The certificate vouches for itself: who shall trust it has to be given it. It goes when the proxy goes.
-    const folder = await mkdtemp(join(tmpdir(), 'http2-'));
-    stack.defer(() => rm(folder, { recursive: true }));
-    const ca = join(folder, 'ca.pem');
-    await writeFile(ca, certificate.cert);
+    // The certificate vouches for itself: who shall trust it has to be given it.
+    const ca = stack.use(await publishCertificate(certificate));
     const upstream = { connections: envInteger('CONNECTIONS', 8, { min: 1 }) };
     const proxy = stack.use(await startDemultiplexer({ backends, certificate, port: envPort(), upstream }));
     console.log(`listening on ${proxy.url}`);
     console.log(`${upstream.connections} connections to each of ${backends.join(' ')}`);
-    console.log(`in another terminal: curl --http2 --cacert ${ca} ${proxy.url}/items/1`);
-    console.log(`                and: curl --http2 --cacert ${ca} ${proxy.url}${METRICS_PATH}`);
+    console.log(`in another terminal: curl --http2 --cacert ${ca.path} ${proxy.url}/items/1`);
+    console.log(`                and: curl --http2 --cacert ${ca.path} ${proxy.url}${METRICS_PATH}`);
   });
 }

@@ -12,6 +12,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Log } from '@patterns/kit/log';
 import { answerError, HttpProblem } from '@patterns/kit/problem';
 import { toTraceparent, traceOf } from '@patterns/kit/trace';
+import { drained } from './drained.ts';
 import { type CheckedRequest, checkRequest, checkResponse, MalformedError, type RawFields } from './headers.ts';
 
 /** What is asked upstream. */
@@ -139,14 +140,4 @@ function sendHints(response: ServerResponse, raw: RawFields): void {
 function cutOff(response: ProxyResponse): void {
   if (response.stream) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   else response.destroy();
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const goOn = () => {
-      response.off('drain', goOn).off('close', goOn);
-      resolve();
-    };
-    response.on('drain', goOn).on('close', goOn);
-  });
 }

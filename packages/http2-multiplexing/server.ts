@@ -5,12 +5,9 @@
  * [RFC 7301]. A request is a stream: a numbered lane with its own end, its own window, its own error. What happens to one
  * stream is no matter for the others, but they share one connection: its limits (limits.ts), its life and its end (sessions.ts).
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session } from 'node:http2';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Certificate, makeCertificate } from '@patterns/kit/certificate';
+import { type Certificate, makeCertificate, publishCertificate } from '@patterns/kit/certificate';
 import { envInteger, envPort } from '@patterns/kit/env';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
@@ -73,13 +70,10 @@ if (import.meta.main) {
     const { TLS_CERT: cert, TLS_KEY: key } = process.env; // PEM: for servers that stand behind one name
     const certificate = cert && key ? { cert, key } : await makeCertificate();
     const server = stack.use(await startServer({ certificate, port: envPort(), delayMs: envInteger('DELAY_MS', 0) }));
-    // The certificate vouches for itself: who shall trust it has to be given it. It goes when the server goes.
-    const folder = await mkdtemp(join(tmpdir(), 'http2-'));
-    stack.defer(() => rm(folder, { recursive: true }));
-    const ca = join(folder, 'ca.pem');
-    await writeFile(ca, certificate.cert);
+    // The certificate vouches for itself: who shall trust it has to be given it.
+    const ca = stack.use(await publishCertificate(certificate));
     console.log(`listening on ${server.url}`);
-    console.log(`in another terminal: curl --http2 --cacert ${ca} ${server.url}/resource1`);
-    console.log(`                 or: pnpm -C packages/http2-multiplexing client ${server.url} ${ca}`);
+    console.log(`in another terminal: curl --http2 --cacert ${ca.path} ${server.url}/resource1`);
+    console.log(`                 or: pnpm -C packages/http2-multiplexing client ${server.url} ${ca.path}`);
   });
 }

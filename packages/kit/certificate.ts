@@ -2,6 +2,9 @@
  * A certificate for servers on this machine, made when it is asked for: nothing secret is committed, and nothing expires in a drawer.
  * It is signed with its own key, so a client trusts it by being given it (`ca`, `curl --cacert`).
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { generate } from 'selfsigned';
 
 export interface Certificate {
@@ -36,4 +39,16 @@ export async function makeCertificate(): Promise<Certificate> {
     ],
   });
   return { cert, key };
+}
+
+export interface CertificateFile extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** Puts a certificate where a client can be told to find it: `curl --cacert <path>`. Disposed, it is gone. */
+export async function publishCertificate({ cert }: Certificate): Promise<CertificateFile> {
+  const folder = await mkdtemp(join(tmpdir(), 'certificate-'));
+  const path = join(folder, 'ca.pem');
+  await writeFile(path, cert);
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -2,9 +2,6 @@
  * What a server is told by its environment: the secrets, whether it speaks TLS, and how many proxies stand in front of it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Certificate } from '@patterns/kit/certificate';
 import { ConfigError } from '@patterns/kit/env';
 
@@ -43,11 +40,8 @@ export async function certificateFromEnv(
 ): Promise<{ certificate: Certificate; file: string } | undefined> {
   if (!/^(1|true|yes)$/.test(process.env.TLS ?? '')) return undefined;
   // Only now: to load it takes as long as everything else here.
-  const { makeCertificate } = await import('@patterns/kit/certificate');
+  const { makeCertificate, publishCertificate } = await import('@patterns/kit/certificate');
   const certificate = await makeCertificate();
-  const directory = await mkdtemp(join(tmpdir(), 'patterns-stateful-auth-'));
-  stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const file = join(directory, 'certificate.pem');
-  await writeFile(file, certificate.cert);
-  return { certificate, file };
+  const { path } = stack.use(await publishCertificate(certificate));
+  return { certificate, file: path };
 }

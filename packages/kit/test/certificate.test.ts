@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createServer, get } from 'node:https';
-import { makeCertificate } from '@patterns/kit/certificate';
+import { makeCertificate, publishCertificate } from '@patterns/kit/certificate';
 import { listen } from '@patterns/kit/listen';
 import { expect, test } from 'vitest';
 
@@ -25,4 +27,12 @@ test('each certificate has a key of its own, and is valid now and for a week', a
   const { validFromDate, validToDate } = new X509Certificate(one.cert);
   expect(validFromDate.getTime()).toBeLessThanOrEqual(Date.now());
   expect(validToDate.getTime() - Date.now()).toBeGreaterThan(6 * 24 * 3_600_000);
+});
+
+test('it is in a file for as long as its server runs', async () => {
+  const certificate = await makeCertificate();
+  const file = await publishCertificate(certificate);
+  expect(await readFile(file.path, 'utf8')).toBe(certificate.cert);
+  await file[Symbol.asyncDispose]();
+  expect(existsSync(file.path)).toBe(false);
 });

@@ -84,15 +84,15 @@ export async function run(options: BenchOptions = {}): Promise<Results> {
     ],
     targets: [
       {
-        claim: 'verifications per second of a repeated ES256 token, ours ÷ jsonwebtoken',
+        claim: 'CPU to verify a repeated ES256 token, jsonwebtoken ÷ ours',
         unit: '×',
-        measured: work.ratio(CACHED, PLAIN_ES256, 'rate'),
+        measured: work.ratio(PLAIN_ES256, CACHED, 'cpuMicros'),
         atLeast: 50,
       },
       {
-        claim: 'verifications per second, HS256 with a KeyObject ÷ with a string',
+        claim: 'CPU to verify the textbook token (HS256), secret as a string ÷ as a KeyObject',
         unit: '×',
-        measured: work.ratio(HS256_KEY, HS256_TEXT, 'rate'),
+        measured: work.ratio(HS256_TEXT, HS256_KEY, 'cpuMicros'),
         atLeast: 4,
       },
       {

@@ -214,13 +214,19 @@ export const framing: Clauses = {
   'an early answer ends the connection': [
     'when the answer comes before the body has, the rest of the body is not read as the next request',
     async (rig) => {
-      const { app, url } = await rig.start(answerOk, { limits: { maxBodyBytes: 10 } });
-      using client = await rawClient(url);
-      client.write('POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n');
-      await client.wait(/413/);
-      client.write('GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n');
-      expect(statuses(await client.closed())).toEqual([413]);
-      expect(app.requests).toEqual([]);
+      const limited = await rig.start(answerOk, { limits: { maxBodyBytes: 10 } });
+      const away = await rig.startBefore('unix:/nowhere/app.sock');
+      for (const [url, status] of [
+        [limited.url, 413],
+        [away.url, 502],
+      ] as const) {
+        using client = await rawClient(url);
+        client.write('POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n');
+        await client.wait(/^HTTP\/1\.1 [45]/);
+        client.write('GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n');
+        expect(statuses(await client.closed())).toEqual([status]);
+      }
+      expect(limited.app.requests).toEqual([]);
     },
   ],
 };

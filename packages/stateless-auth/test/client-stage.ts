@@ -1,5 +1,5 @@
 /** What the tests of the client share: an issuer behind a line that can fail, and a door whose taste in tokens can be changed. */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { listen } from '@patterns/kit/listen';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { openSession, type SessionOptions } from '../client.ts';
@@ -38,14 +38,15 @@ export async function openDoor() {
     redirectTo: '',
     last: () => door.tokens.at(-1)!,
   };
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
     door.tokens.push(token);
     door.bodies.push((await request.toArray()).join(''));
     if (door.redirectTo) response.writeHead(302, { Location: door.redirectTo }).end();
     else if (door.isWanted(token)) response.end('welcome');
     else response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="profiles", error="invalid_token"' }).end();
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response));
   const listening = await listen(server, { graceMs: 0 });
   return Object.assign(door, { url: listening.url, [Symbol.asyncDispose]: () => listening.close() });
 }

@@ -76,18 +76,19 @@ test('before it knows how many, some are refused, and asked again: none fails, a
 });
 
 test('the queue has an end: too many are told at once, too long after a deadline, and an abort leaves it', async () => {
-  await using server = await scripted(() => {}, { maxConcurrentStreams: 1 });
+  await using server = await scripted((stream, n) => void (n === 1 && answer(stream)), { maxConcurrentStreams: 1 });
   await using client = server.client({ maxQueued: 2, queueMs: 200 });
+  await (await client.request('/first')).text(); // now it knows the server's settings
   const leaving = new AbortController();
   const first = codeOf(client.request('/lane', { signal: leaving.signal }));
-  await until('the lane is taken', () => server.asked.length === 1);
+  await until('the lane is taken', () => server.asked.length === 2);
   const late = codeOf(client.request('/late'));
   const aborted = codeOf(client.request('/aborted', { signal: leaving.signal }));
   expect(await codeOf(client.request('/full'))).toBe('queue-full');
   expect(await late).toBe('queue-late');
   leaving.abort();
   expect(await Promise.all([first, aborted])).toEqual(['aborted', 'aborted']);
-  expect([server.asked, client.queued]).toEqual([['GET /lane'], 0]);
+  expect([server.asked, client.queued]).toEqual([['GET /first', 'GET /lane'], 0]);
 });
 
 test('GOAWAY: what is above its last stream is asked again on another session, POST as well, and the rest finishes', async () => {
@@ -262,11 +263,12 @@ test('a server that is not trusted, or speaks no HTTP/2, gets no request', async
 
 test('closing ends what is open and what waits, and leaves nothing', async () => {
   await using _leaks = noLeaks();
-  await using server = await scripted(() => {}, { maxConcurrentStreams: 1 });
+  await using server = await scripted((stream, n) => void (n === 1 && answer(stream)), { maxConcurrentStreams: 1 });
   const ending = new AbortController();
   await using client = server.client({ signal: ending.signal });
+  await (await client.request('/first')).text(); // now it knows the server's settings
   const open = codeOf(client.request('/open'));
-  await until('the lane is taken', () => server.asked.length === 1);
+  await until('the lane is taken', () => server.asked.length === 2);
   const waiting = codeOf(client.request('/waiting'));
   await until('the next one waits', () => client.queued === 1);
   ending.abort();

@@ -55,7 +55,7 @@ function bodyOf(stream: ClientHttp2Stream, explain: () => Error): Readable {
       stream.on('data', (chunk) => {
         if (!body.push(chunk)) stream.pause();
       });
-      stream.on('end', () => body.push(null));
+      onEnd(stream, () => body.push(null));
     },
     destroy(error, done) {
       if (stream.readableEnded) stream.destroy();
@@ -74,16 +74,28 @@ function textOf(stream: ClientHttp2Stream, explain: () => Error): Promise<string
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     stream.on('data', (part: Buffer) => parts.push(part));
-    stream.on('end', () => resolve(Buffer.concat(parts).toString()));
+    onEnd(stream, () => resolve(Buffer.concat(parts).toString()));
     onCut(stream, () => reject(explain()));
   });
 }
 
-/** Reset by the server without an error code is an end that was not reached, too. */
+/**
+ * Node says `end` also of a stream that was cut off, by a lost connection for instance: half an answer must not pass for a whole one.
+ * What it does not let us tell from an end is a reset by the server without an error code, in the middle of a body.
+ */
+function onEnd(stream: ClientHttp2Stream, ended: () => void): void {
+  stream.on('end', () => {
+    if (isWhole(stream)) ended();
+  });
+}
+
 function onCut(stream: ClientHttp2Stream, cut: () => void): void {
   const onClose = () => {
-    if (!stream.readableEnded) cut();
+    if (!isWhole(stream)) cut();
   };
   if (stream.destroyed) process.nextTick(onClose);
   else stream.on('close', onClose);
 }
+
+const isWhole = ({ readableEnded, rstCode }: ClientHttp2Stream) =>
+  readableEnded && rstCode === constants.NGHTTP2_NO_ERROR;

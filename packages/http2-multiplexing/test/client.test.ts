@@ -193,6 +193,16 @@ test('an abort resets the stream with CANCEL, while waiting and while reading, a
   expect(client.sessions).toBe(1);
 });
 
+test('half an answer never passes for a whole one: cut off while it is read, it fails', async () => {
+  await using serving = await serve();
+  await using line = await startFaultProxy(serving.url);
+  await using client = openClient(line.url, { ca });
+  const [first, second] = [await client.request(EVENTS), await client.request(EVENTS)];
+  const read = [codeOf(first.text()), codeOf(second.body.toArray())];
+  line.cut();
+  expect(await Promise.all(read)).toEqual(['connection-lost', 'connection-lost']);
+});
+
 test('bodies go both ways with back-pressure: 5 MB up from a stream, 8 MB down through a slow reader', async () => {
   await using serving = await serve();
   await using client = serving.client();

@@ -8,7 +8,7 @@
 import type { ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import winston from 'winston';
+import type { Engine } from './engine.ts';
 import { exchangeOf, type Power } from './exchange.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -22,6 +22,9 @@ export interface AccessLogOptions {
   /** Bytes that may wait for a slow output. */
   maxPendingBytes: number;
 }
+
+/** Writes one line, given as its fields. */
+export type WriteLine = (line: Readonly<Record<string, unknown>>) => void;
 
 export interface AccessLog extends AsyncDisposable {
   readonly power: Power;
@@ -39,13 +42,10 @@ const FLUSH_MS = 1_000;
 export function openAccessLog(
   { output, headers, query, maxPendingBytes }: AccessLogOptions,
   metrics: Metrics,
+  logger: Engine['logger'],
 ): AccessLog {
   const lines = new BoundedLines(output, maxPendingBytes, () => metrics.droppedLines.inc());
-  const logger = winston.createLogger({
-    format: winston.format.printf(formatLine),
-    transports: [new winston.transports.Stream({ stream: lines })],
-    exitOnError: false,
-  });
+  const write = logger(lines);
   const wanted = new Set(query);
 
   function over(this: ServerResponse): void {
@@ -69,7 +69,7 @@ export function openAccessLog(
     };
     if (search) line.query = allowed(search, wanted);
     for (const name of headers) if (request.headers[name]) line[name] = bounded(String(request.headers[name]));
-    logger.info('request', line);
+    write(line);
   }
   // #endregion
 
@@ -97,11 +97,8 @@ function allowed(search: string, wanted: ReadonlySet<string>): Record<string, un
 }
 
 /** JSON leaves DEL and the C1 controls as they are, and 0x9b alone begins an escape sequence on some terminals. */
-function formatLine({ level, message, ...fields }: winston.Logform.TransformableInfo): string {
-  return JSON.stringify({ level, message, ...fields }).replace(
-    CONTROLS,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+export function formatLine(line: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(line).replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
 
@@ -121,7 +118,7 @@ class BoundedLines extends Writable {
   }
 
   override _write(line: string, _encoding: string, taken: () => void): void {
-    taken(); // at once: winston must never wait, or requests would wait for winston
+    taken(); // at once: no logger may wait, or requests would wait for it
     if (this.#output.writableLength + this.#lines.length > this.#maxPendingBytes) {
       this.#onDrop();
       return;

@@ -3,7 +3,9 @@
  * There are two, and one contract (test/contract.ts): Express with express-http-proxy, and node:http with undici.
  */
 import type { RequestListener } from 'node:http';
+import type { Writable } from 'node:stream';
 import type { Log } from '@patterns/kit/log';
+import type { WriteLine } from './access-log.ts';
 import type { Exchange, Power } from './exchange.ts';
 import type { LimiterOptions } from './rate-limit.ts';
 import type { Upstream } from './target.ts';
@@ -29,6 +31,8 @@ export interface EngineOptions {
 export interface Engine extends AsyncDisposable {
   /** Runs the powers, the first one outermost. */
   listener(powers: readonly Power[]): RequestListener;
+  /** Writes the lines of the access log to `output`, one with each call. */
+  logger(output: Writable): WriteLine;
   /** The power that counts a client's requests, and answers 429. */
   limiter(options: LimiterOptions): Power;
   /** Asks the app once, and passes on its answer. */

@@ -24,6 +24,8 @@ export interface Exchange {
   readonly host: string;
   /** Who asks, when a token has been checked. */
   subject?: string;
+  /** Fields of ours that go along with whatever the answer is: flat, name and value in turn. */
+  readonly fields: string[];
   /** How often the app was asked. */
   attempts: number;
   /** From the last attempt to the head of its answer. */
@@ -67,6 +69,7 @@ export function begin(trustedHops: number, log: Log, run: RequestListener): Requ
         client: clientAddress(request, trustedHops),
         path,
         host,
+        fields: [],
         attempts: 0,
       };
     } catch (error) {
@@ -96,6 +99,10 @@ export function inOrder(powers: readonly Power[], log: Log): RequestListener {
 
 /** Answers instead of the app. What is left of a body is not read: the connection ends with the answer. */
 export function refuse(log: Log, response: ServerResponse, error: unknown): void {
-  if (!response.req.complete && !response.headersSent) response.setHeader('Connection', 'close');
+  if (!response.headersSent) {
+    if (!response.req.complete) response.setHeader('Connection', 'close');
+    const { fields = [] } = (response as Carrier)[EXCHANGE] ?? {};
+    for (let i = 0; i < fields.length; i += 2) response.setHeader(fields[i]!, fields[i + 1]!);
+  }
   answerError(log, response, error);
 }

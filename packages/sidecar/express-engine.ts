@@ -1,5 +1,5 @@
 /**
- * The engine that everybody knows: Express, express-rate-limit, express-http-proxy. Its defaults are those of a demo, so most of
+ * The engine that everybody knows: Express, winston, express-rate-limit, express-http-proxy. Its defaults are those of a demo, so most of
  * this file takes them back: the body is not parsed (1 MB at most, and a chunked one goes out with both framing headers), the
  * headers are ours and not a copy, connections to the app are kept open, and an answer that breaks off is not left hanging.
  */
@@ -7,6 +7,8 @@ import type { IncomingMessage } from 'node:http';
 import express from 'express';
 import proxy from 'express-http-proxy';
 import { rateLimit } from 'express-rate-limit';
+import winston from 'winston';
+import { formatLine } from './access-log.ts';
 import { type AppAgent, openAgent } from './app-agent.ts';
 import type { Engine, EngineOptions, OnHead, Outgoing, Timeouts } from './engine.ts';
 import { type Exchange, exchangeOf, type Power, refuse } from './exchange.ts';
@@ -22,6 +24,15 @@ export function createExpressEngine({ upstream, timeouts, log }: EngineOptions):
       app.use(...powers);
       app.use(((error, _request, response, _next) => refuse(log, response, error)) as express.ErrorRequestHandler);
       return app;
+    },
+
+    logger(output) {
+      const logger = winston.createLogger({
+        format: winston.format.printf(({ level, message, ...fields }) => formatLine({ level, message, ...fields })),
+        transports: [new winston.transports.Stream({ stream: output })],
+        exitOnError: false,
+      });
+      return (line) => void logger.info('request', line);
     },
 
     limiter: ({ max, windowMs, counters }) =>

@@ -99,9 +99,9 @@ function isWorthRepeating(error: unknown, { response }: Exchange, { method, hasB
 }
 
 /** The app's headers for the client. */
-function answerHeaders({ cache }: Exchange, rawHeaders: readonly string[], isKept: boolean): string[] {
+function answerHeaders({ cache, fields }: Exchange, rawHeaders: readonly string[], isKept: boolean): string[] {
   const headers = endToEnd(rawHeaders);
-  headers.push('Via', VIA);
+  headers.push('Via', VIA, ...fields);
   if (cache) headers.push('Cache-Status', `${PSEUDONYM}; fwd=miss${isKept ? '; stored' : ''}`);
   return headers;
 }

@@ -108,6 +108,7 @@ export function cacheResponses({ maxBytes, maxEntryBytes }: CacheOptions, metric
     const age = Math.floor(ageOf(stored));
     const headers = [
       ...stored.rawHeaders,
+      ...exchange.fields,
       'Age',
       String(age),
       'Cache-Status',

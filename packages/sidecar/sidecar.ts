@@ -58,7 +58,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
   // #region powers
   const powers = [countRequests(metrics), limitSizes(limits)];
-  if (accessLog) powers.unshift(opened.use(openAccessLog(accessLog, metrics)).power);
+  if (accessLog) powers.unshift(opened.use(openAccessLog(accessLog, metrics, engine.logger)).power);
   if (limit) {
     const counters = opened.use(await SharedCounters.open(redisUrl, limit, log, metrics));
     powers.push(engine.limiter({ ...limit, counters })); // before the proxy: behind it, it would never run

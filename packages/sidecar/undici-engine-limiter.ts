@@ -15,17 +15,18 @@ export function batchingLimiter({ counters, max, windowMs, prefix }: LimiterOpti
   const policy = `"per-client"; q=${max}; w=${seconds}`;
   const count = countTogether(counters, prefix, windowMs);
   return (_request, response, next) => {
+    const { client, fields } = exchangeOf(response);
     const pass = ({ totalHits, resetTime }: ClientRateLimitInfo) => {
       const resetS = resetTime ? Math.max(0, Math.ceil((resetTime.getTime() - Date.now()) / 1_000)) : seconds;
       // [draft-ietf-httpapi-ratelimit-headers-08 §2, §3]
-      response.setHeader('RateLimit-Policy', policy);
-      response.setHeader('RateLimit', `"per-client"; r=${Math.max(0, max - totalHits)}; t=${resetS}`);
+      fields.push('RateLimit-Policy', policy);
+      fields.push('RateLimit', `"per-client"; r=${Math.max(0, max - totalHits)}; t=${resetS}`);
       if (totalHits <= max) return next();
-      response.setHeader('Retry-After', String(resetS));
+      fields.push('Retry-After', String(resetS));
       next(tooManyRequests());
     };
     // The second: Redis is away, and the policy is that nobody is counted.
-    count(limitKey(exchangeOf(response).client)).then(pass, () => next());
+    count(limitKey(client)).then(pass, () => next());
   };
 }
 

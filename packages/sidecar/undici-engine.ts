@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { HttpProblem } from '@patterns/kit/problem';
 import { type Dispatcher, errors, Pool } from 'undici';
+import { formatLine } from './access-log.ts';
 import type { Engine, EngineOptions, Head, OnHead, Send } from './engine.ts';
 import { type Exchange, inOrder } from './exchange.ts';
 import { type FailureCode, UpstreamError } from './protocol.ts';
@@ -32,6 +33,8 @@ export function createUndiciEngine({ upstream, timeouts, log }: EngineOptions): 
     });
   return {
     listener: (powers) => inOrder(powers, log),
+    // winston's pipeline costs more than the line.
+    logger: (output) => (line) => void output.write(`${formatLine({ level: 'info', message: 'request', ...line })}\n`),
     limiter: batchingLimiter,
     send,
     // Whoever disposes has waited for the requests; what is left is idle, or has to go.

@@ -32,7 +32,7 @@ export interface Engine extends AsyncDisposable {
   /** Runs the powers, the first one outermost. */
   listener(powers: readonly Power[]): RequestListener;
   /** Writes the lines of the access log to `output`, one with each call. */
-  logger(output: Writable): WriteLine;
+  readonly logger: (output: Writable) => WriteLine;
   /** The power that counts a client's requests, and answers 429. */
   limiter(options: LimiterOptions): Power;
   /** Asks the app once, and passes on its answer. */

@@ -23,7 +23,7 @@ export function optionsFromEnv(args = process.argv.slice(2)): Partial<SidecarOpt
     limit: on.has('limit') && {
       max: envInteger('LIMIT_MAX', 300, { min: 1 }),
       windowMs: envInteger('LIMIT_WINDOW_MS', 60_000, { min: 1 }),
-      whenRedisIsAway: env.WHEN_REDIS_IS_AWAY === 'open' ? 'open' : 'local',
+      whenRedisIsAway: readPolicy(env.WHEN_REDIS_IS_AWAY),
       ...(env.REDIS_PREFIX ? { prefix: env.REDIS_PREFIX } : {}),
     },
     tokens: on.has('tokens') && readTokens(),
@@ -51,6 +51,11 @@ function readEngine(args: string[]): 'express' | 'undici' {
   const { values } = parseArgs({ args, options: { engine: { type: 'string', default: 'express' } }, strict: false });
   if (values.engine === 'express' || values.engine === 'undici') return values.engine;
   throw new ConfigError(`there is no engine ${values.engine}: express or undici`);
+}
+
+function readPolicy(text = 'local'): 'local' | 'open' {
+  if (text === 'local' || text === 'open') return text;
+  throw new ConfigError(`WHEN_REDIS_IS_AWAY=${text}: expected local or open`);
 }
 
 /** TOKEN_KEY is the PEM of a public key for ES256, a secret for HS256. */

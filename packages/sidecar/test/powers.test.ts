@@ -191,6 +191,9 @@ describe('configuration', () => {
     expect(() => optionsFromEnv(['--engine', 'nginx'])).toThrow(/no engine nginx/);
     vi.stubEnv('POWERS', 'log,lmit');
     expect(() => optionsFromEnv([])).toThrow(/there is no lmit/);
+    vi.stubEnv('POWERS', 'limit');
+    vi.stubEnv('WHEN_REDIS_IS_AWAY', 'opne');
+    expect(() => optionsFromEnv([])).toThrow(/expected local or open/);
     vi.stubEnv('POWERS', 'tokens');
     expect(() => optionsFromEnv([])).toThrow(/TOKEN_KEY/);
     for (const [name, value] of Object.entries({ ALGORITHM: 'HS256', KEY: 'short', ISSUER: 'us', AUDIENCE: 'shop' }))

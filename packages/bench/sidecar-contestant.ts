@@ -8,7 +8,11 @@ import { listen } from '@patterns/kit/listen';
 import { type SidecarOptions, startSidecar } from '@patterns/sidecar/sidecar';
 import express from 'express';
 import proxy from 'express-http-proxy';
+import { rateLimit } from 'express-rate-limit';
+import { Redis } from 'ioredis';
+import { RedisStore } from 'rate-limit-redis';
 import { Pool } from 'undici';
+import winston from 'winston';
 import { answer } from './processes.ts';
 
 const upstream = `unix:${process.env.APP_SOCKET}`;
@@ -28,6 +32,32 @@ export const contestants = {
 
   'undici engine, no log, no limit': () =>
     startSidecar({ upstream, engine: 'undici', accessLog: false, limit: false, cache: false }),
+
+  /** The same two powers by the libraries that one would take, none of them told more than it has to be. */
+  'express-http-proxy as it comes, log and limit'() {
+    const output = createWriteStream('/dev/null');
+    const log = winston.createLogger({
+      format: winston.format.json(),
+      transports: [new winston.transports.Stream({ stream: output })],
+    });
+    const redis = new Redis(process.env.REDIS_URL!);
+    const sendCommand = (command: string, ...args: string[]) => redis.call(command, ...args) as Promise<number>;
+    const store = new RedisStore({ prefix: process.env.REDIS_PREFIX!, sendCommand });
+    const app = express();
+    app.use((request, response, next) => {
+      const { method, path, ip } = request;
+      const startedAt = performance.now();
+      response.once('close', () => {
+        log.info('request', { method, path, ip, status: response.statusCode, ms: performance.now() - startedAt });
+      });
+      next();
+    });
+    app.use(
+      rateLimit({ limit: 999_999_999, windowMs: 900_000, store, standardHeaders: 'draft-8', legacyHeaders: false }),
+    );
+    app.use(proxy(process.env.APP_URL!));
+    return listen(createServer(app));
+  },
 
   /** Over loopback, because that is all that it does of itself; and it opens a connection for each request. */
   'express-http-proxy, as it comes': () => listen(createServer(express().use(proxy(process.env.APP_URL!)))),

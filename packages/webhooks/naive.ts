@@ -43,12 +43,12 @@ export function startNaiveConsumer({
     if (processed.has(event.id)) return void res.sendStatus(200);
     if (bookingMs > 0) await delay(bookingMs);
     const change = event.type === 'payment.succeeded' ? event.data.amount : -event.data.amount;
+    await (orderBy === 'timestamp' ? applyByTimestamp(pool, event) : applyByArrival(pool, event));
     await pool.query('insert into shop.ledger (event, payment, change) values ($1, $2, $3)', [
       event.id,
       event.data.payment,
       change,
     ]);
-    await (orderBy === 'timestamp' ? applyByTimestamp(pool, event) : applyByArrival(pool, event));
     processed.add(event.id);
     res.sendStatus(200);
   });

@@ -48,7 +48,10 @@ export async function runSound(stage: Stage): Promise<void> {
   const menu = await browser.ask('server A', `GET ${PATHS.menu}`);
   story.fault('Redis is started again, and reads its file');
   await redis.restart();
-  const isBack = async () => (await browser.ask('server A', 'GET /profile')).status === 200;
+  const isBack = async () => {
+    const answers = await Promise.all(SERVERS.map((server) => browser.ask(server, 'GET /profile'))); // each reconnects by itself
+    return answers.every(({ status }) => status === 200);
+  };
   const restored = await restaurant.unseen(() => until('the session is there again', isBack, { signal: stage.signal }));
   await browser.ask('server A', 'GET /profile');
   story.claim(

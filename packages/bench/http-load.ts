@@ -25,6 +25,7 @@ async function run({ url, headers = {}, connections, durationMs }: Load) {
 
   const latenciesMs: number[] = [];
   const failed = Promise.withResolvers<never>();
+  const first = Promise.withResolvers<void>();
   const sockets = Array.from({ length: connections }, () => {
     let missing = length;
     let askedAt = performance.now();
@@ -37,6 +38,7 @@ async function run({ url, headers = {}, connections, durationMs }: Load) {
       if (missing > 0) return true;
       const now = performance.now();
       latenciesMs.push(now - askedAt);
+      first.resolve();
       missing = length;
       askedAt = now;
       socket.write(request);
@@ -51,7 +53,8 @@ async function run({ url, headers = {}, connections, durationMs }: Load) {
     socket.write(request);
     return socket;
   });
-  await Promise.race([delay(durationMs), failed.promise]);
+  // However short it is meant to be: without an answer there is nothing to report.
+  await Promise.race([delay(durationMs).then(() => first.promise), failed.promise]);
   for (const socket of sockets) socket.removeAllListeners('close').destroy();
   failed.promise.catch(() => {});
   return {

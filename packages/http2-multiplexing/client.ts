@@ -112,10 +112,10 @@ export function openClient(
 }
 
 if (import.meta.main) {
-  await main(async (stack, signal) => {
+  await main(async (_stack, signal) => {
     const [, , url, ca] = process.argv;
     if (!url) return console.log('usage: node client.ts <url of a server> <file with its certificate>');
-    const client = stack.use(openClient(url, { signal, ca: ca && (await readFile(ca, 'utf8')) }));
+    await using client = openClient(url, { signal, ca: ca && (await readFile(ca, 'utf8')) });
     const startedAt = performance.now();
     const items = await Promise.all(
       Array.from({ length: ITEMS }, async (_, index) => (await client.request(itemPath(index + 1))).text()),

@@ -69,10 +69,10 @@ async function loadOneWay(stage: Stage, slow: Server, quick: Server): Promise<vo
   measurePages(stage, 'one h2', slowly, quickly);
   story.act('client', 'no delay is nothing to wait for side by side: what is left of the time is computing');
   story.claim('HTTP/2: one connection for all of them', slowly.sockets === 1 && quickly.sockets === 1);
-  const times = (SIX_NEED_MS / slowly.ms).toFixed(0);
+  // By arithmetic, not by a race: seventeen rounds take six connections so long on any machine.
   story.claim(
-    `HTTP/2: ${ITEMS} that take ${DELAY_MS} ms each, ${times} times as fast as six connections can be`,
-    slowly.ms < SIX_NEED_MS / 3,
+    `HTTP/2: ${ITEMS} that take ${DELAY_MS} ms each sooner than six connections can have them (${SIX_NEED_MS} ms)`,
+    slowly.ms < SIX_NEED_MS,
   );
 }
 

@@ -144,5 +144,6 @@ if (import.meta.main) {
       `in another terminal: curl ${issuer.url}${protocol.LOGIN_PATH} -H 'Content-Type: application/json' -d '${JSON.stringify(john)}'`,
     );
     console.log(`and in a third, as often as you like: pnpm -C packages/stateless-auth server ${issuer.url}`);
+    console.log(`it changes its key: kill -USR2 ${process.pid}`);
   });
 }

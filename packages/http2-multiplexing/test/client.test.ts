@@ -6,6 +6,7 @@ import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream, t
 import { createServer as createHttp1Server } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
+import { publishCertificate } from '@patterns/kit/certificate';
 import { listen } from '@patterns/kit/listen';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { noLeaks } from '@patterns/kit/testing/leaks';
@@ -289,4 +290,12 @@ test('closing ends what is open and what waits, and leaves nothing', async () =>
   await until('the next one waits', () => client.queued === 1);
   ending.abort();
   expect(await Promise.all([open, waiting, codeOf(client.request('/after'))])).toEqual(['closed', 'closed', 'closed']);
+});
+
+test('by hand: it loads the page over one connection, and ends', async () => {
+  await using house = await serve();
+  await using file = await publishCertificate(certificate);
+  await using program = startProcess(new URL('../client.ts', import.meta.url), { args: [house.url, file.path] });
+  expect(await program.line(/^100 items/)).toMatch(/over 1 connection$/);
+  expect(await program.exited).toEqual({ code: 0, signal: null });
 });

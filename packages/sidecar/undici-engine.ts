@@ -5,13 +5,12 @@
  * speak, and an answer that came in one piece leaves in one write. Same contract as express-engine.ts, at a fraction of its cost.
  */
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import { HttpProblem } from '@patterns/kit/problem';
-import { type Dispatcher, errors, Pool } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import { formatLine } from './access-log.ts';
 import type { Engine, EngineOptions, Head, OnHead, Send } from './engine.ts';
 import { type Exchange, inOrder } from './exchange.ts';
-import { type FailureCode, UpstreamError } from './protocol.ts';
 import type { Upstream } from './target.ts';
+import { explain } from './undici-engine-errors.ts';
 import { batchingLimiter } from './undici-engine-limiter.ts';
 
 /** An engine that keeps its connections to the app open, and opens as many as there are requests under way. */
@@ -110,27 +109,6 @@ class Relay implements Dispatcher.DispatchHandler {
     this.#exchange.abort = undefined;
     this.#reject(error === this.#abortedBy ? error : explain(error, this.#head !== undefined));
   }
-}
-
-/** What undici and the system call it, in the words of [RFC 9209 §2.3]. */
-const CODES: Readonly<Record<string, FailureCode>> = {
-  ECONNREFUSED: 'connection_refused',
-  ENOENT: 'connection_refused', // a Unix socket that is not there
-  UND_ERR_CONNECT_TIMEOUT: 'connection_timeout',
-  UND_ERR_HEADERS_TIMEOUT: 'http_response_timeout',
-  UND_ERR_HEADERS_OVERFLOW: 'http_protocol_error',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'http_protocol_error',
-};
-
-function explain(error: Error & { code?: string }, hasBegun: boolean): Error {
-  const { code = '' } = error;
-  // An unusual request (`OPTIONS *`) that undici does not send: nobody has failed.
-  if (code === 'UND_ERR_INVALID_ARG') return new HttpProblem(400, { detail: 'not a request that is passed on' });
-  if (hasBegun) return new UpstreamError('http_response_incomplete', { cause: error });
-  const isNotHttp = error instanceof errors.HTTPParserError; // whose code is not always set
-  return new UpstreamError(isNotHttp ? 'http_protocol_error' : (CODES[code] ?? 'connection_terminated'), {
-    cause: error,
-  });
 }
 
 /**

@@ -9,8 +9,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
-import { noteAccessToken, revokeAccessTokens } from './access-tokens.ts';
+import { noteAccessToken } from './access-tokens.ts';
 import { inTransaction } from './database.ts';
+import { type Family, lockFamily, revokeFamily, toUuid } from './refresh-families.ts';
 import { digest, formatToken, isDigestOf, parseToken, successor } from './refresh-secret.ts';
 
 export interface RefreshTokenOptions {
@@ -34,17 +35,6 @@ export interface Grant {
 export type Exchange =
   | { readonly outcome: 'rotated' | 'repeated'; readonly grant: Grant }
   | { readonly outcome: 'unknown' | 'revoked' | 'expired' | 'reused'; readonly userId?: string };
-
-interface Family {
-  user_id: string;
-  scope: string;
-  current_hash: Buffer;
-  previous_hash: Buffer | null;
-  successor_salt: Buffer | null;
-  is_revoked: boolean;
-  is_expired: boolean;
-  is_in_grace: boolean;
-}
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -83,7 +73,7 @@ export class RefreshTokens {
     const { id, secret } = parseToken(token) ?? {};
     if (!id || !secret) return { outcome: 'unknown' };
     return inTransaction(this.#pool, async (client): Promise<Exchange> => {
-      const family = await this.#lock(client, id);
+      const family = await lockFamily(client, id, this.#times);
       if (!family) return { outcome: 'unknown' };
       const userId = family.user_id;
       if (family.is_revoked) return { outcome: 'revoked', userId };
@@ -126,18 +116,6 @@ export class RefreshTokens {
     });
   }
 
-  /** Whoever else shows a token of this family waits here until we have committed, and then sees what has become of it. */
-  async #lock(client: PoolClient, id: Buffer): Promise<Family | undefined> {
-    const { rows } = await client.query<Family>(
-      `select user_id, scope, current_hash, previous_hash, successor_salt, revoked_because is not null as is_revoked,
-              expires_at <= now() or used_at + $2 * interval '1 millisecond' <= now() as is_expired,
-              used_at + $3 * interval '1 millisecond' > now() as is_in_grace
-         from issuer.families where id = $1 for update`,
-      [toUuid(id), this.#times.idleMs, this.#times.graceMs],
-    );
-    return rows[0];
-  }
-
   async #grant(
     client: PoolClient,
     id: Buffer,
@@ -148,13 +126,3 @@ export class RefreshTokens {
     return { refreshToken: formatToken(id, secret), userId, scope, jti };
   }
 }
-
-async function revokeFamily(client: PoolClient, id: Buffer, why: 'reused' | 'logged out'): Promise<void> {
-  await client.query('update issuer.families set revoked_because = $2 where id = $1 and revoked_because is null', [
-    toUuid(id),
-    why,
-  ]);
-  await revokeAccessTokens(client, toUuid(id));
-}
-
-const toUuid = (id: Buffer) => id.toString('hex'); // PostgreSQL reads a uuid without dashes as well

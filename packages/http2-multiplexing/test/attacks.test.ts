@@ -164,6 +164,7 @@ test.each([
     const part = repeat(500, flood());
     raw.socket.pause();
     for (; raw.socket.writable && sent < 400; sent++) {
+      // A pace, and not a condition: whoever is cut off gets no 'drain' to wait for.
       if (!raw.send(part)) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     raw.socket.resume();

@@ -56,6 +56,7 @@ test('more requests than the server allows at once wait in a queue, and none of 
   await using server = await scripted(
     (stream) => {
       most = Math.max(most, ++open);
+      // The server's work: long enough that others are asked for meanwhile.
       setTimeout(() => {
         open--;
         answer(stream);
@@ -102,6 +103,7 @@ test('GOAWAY: what is above its last stream is asked again on another session, P
     if (n > 4) return answer(stream, 201); // on the second session
     if (open.push(stream) < 4) return;
     stream.session?.goaway(CODE.NO_ERROR, 3); // streams 1 and 3 of 1, 3, 5, 7
+    // The rest of the server's work: later than the GOAWAY, so that the client has time to give these two up, wrongly.
     setTimeout(() => {
       for (const each of open.slice(0, 2)) answer(each);
     }, 100);

@@ -143,6 +143,7 @@ test.each([
 });
 
 test('Rapid Reset: the backends see no more connections than are allowed, none stays busy, and others are served', async () => {
+  // The backend's work takes a while: a reset finds it in the middle.
   await using target = await startHttp((_request, response) => void setTimeout(() => response.end('ok'), 5));
   await using proxy = await startProxy([target.url], {
     upstream: { connections: 4 },

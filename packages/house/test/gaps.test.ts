@@ -25,7 +25,7 @@ const CHAPTER = `# A
 
 const COMPLETE: Record<string, string> = {
   'package.json': JSON.stringify({ scripts: { 'dev:sse': 'node scripts/start.mjs dev sse' } }),
-  'README.md': '| [sse](packages/sse/README.md) | What sse is. | `pnpm dev:sse` |\n',
+  'README.md': '| packages/sse/README.md | What sse is. | `pnpm dev:sse` |\n',
   'pnpm-lock.yaml': 'resolution: {integrity: sha512-a}\n',
   'packages/kit/package.json': manifest('kit'),
   'packages/kit/listen.ts': "import { createServer } from 'node:http';\n",

@@ -13,6 +13,7 @@ import { revokeAccessToken } from './access-tokens.ts';
 import type { createIssuerMetrics } from './metrics.ts';
 import * as protocol from './protocol.ts';
 import type { Grant, RefreshTokens } from './refresh-tokens.ts';
+import { signUpRoute } from './sign-up.ts';
 import { userForLog } from './token-log.ts';
 import type { Users } from './users.ts';
 import type { Verifier } from './verifier.ts';
@@ -24,7 +25,12 @@ export interface GrantRouteOptions {
   verifier: Verifier;
   metrics: ReturnType<typeof createIssuerMetrics>;
   log: Log;
-  maxFailedLogins: number;
+  /** What a token may be good for. A login that does not say gets all. */
+  scopes?: readonly string[];
+  /** Whether anybody may become a user (sign-up.ts). */
+  signUp?: boolean;
+  /** Wrong passwords from one address in 5 minutes; beyond, 429. */
+  maxFailedLogins?: number;
   /** Makes the answer of a grant. */
   tokens: (grant: Grant) => protocol.Tokens;
 }
@@ -32,7 +38,8 @@ export interface GrantRouteOptions {
 const FAILED_LOGIN_WINDOW_MS = 5 * 60_000;
 
 export function grantRoutes(options: GrantRouteOptions): Router {
-  const { pool, users, refreshTokens, verifier, metrics, log, maxFailedLogins, tokens } = options;
+  const { pool, users, refreshTokens, verifier, metrics, log, tokens } = options;
+  const { scopes = protocol.SCOPES, signUp = false, maxFailedLogins = 20 } = options;
   const routes = Router();
   // Counted in this process: several issuers would share a store. By address, since a limit by name would let anybody lock
   // anybody out.
@@ -40,16 +47,18 @@ export function grantRoutes(options: GrantRouteOptions): Router {
     windowMs: FAILED_LOGIN_WINDOW_MS,
     limit: maxFailedLogins,
     skipSuccessfulRequests: true,
-    requestWasSuccessful: (_request, { statusCode }) => statusCode !== 400, // what we could not answer is not their fault
-    validate: { xForwardedForHeader: false }, // anybody can write it: it is not looked at
+    requestWasSuccessful: (_request, { statusCode }) => ![400, 409].includes(statusCode), // what we could not answer is not their fault
+    validate: { xForwardedForHeader: false }, // anybody can write it: it is looked at only behind a `door`
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     handler: (_request, _response, next) => next(new HttpProblem(429, { detail: 'too many wrong passwords' })),
   });
 
+  if (signUp) routes.use(signUpRoute(users, limitFailures));
+
   // #region login
   routes.post(protocol.LOGIN_PATH, limitFailures, express.json({ limit: '4kb' }), async (request, response) => {
-    const login = readLogin(request.body);
+    const login = readLogin(request.body, scopes);
     if (typeof login === 'string') return refuse(response, login);
     const userId = await users.check(login.name, login.password);
     metrics.logins.inc({ outcome: userId ? 'granted' : 'refused' });
@@ -88,12 +97,14 @@ export function grantRoutes(options: GrantRouteOptions): Router {
 }
 
 /** The body of a login, or what is wrong with it. Without a scope: all that there are. */
-function readLogin(body: unknown): { name: string; password: string; scope: string } | protocol.OAuthError['error'] {
-  const { name, password, scope = protocol.SCOPES.join(' ') } = protocol.isRecord(body) ? body : {};
+function readLogin(
+  body: unknown,
+  scopes: readonly string[],
+): { name: string; password: string; scope: string } | protocol.OAuthError['error'] {
+  const { name, password, scope = scopes.join(' ') } = protocol.isRecord(body) ? body : {};
   const isText = (value: unknown, most: number) => typeof value === 'string' && value !== '' && value.length <= most;
   if (!isText(name, 100) || !isText(password, 200) || typeof scope !== 'string') return 'invalid_request';
-  const isKnown = (each: string) => (protocol.SCOPES as readonly string[]).includes(each);
-  if (!scope.split(' ').every(isKnown)) return 'invalid_scope';
+  if (!scope.split(' ').every((each) => scopes.includes(each))) return 'invalid_scope';
   return { name: name as string, password: password as string, scope };
 }
 

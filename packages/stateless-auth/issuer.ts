@@ -11,10 +11,10 @@ import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
-import express from 'express';
+import express, { type RequestHandler } from 'express';
 import { listRevoked, signAccessToken } from './access-tokens.ts';
 import { openDatabase, openPool } from './database.ts';
-import { grantRoutes } from './grant-routes.ts';
+import { type GrantRouteOptions, grantRoutes } from './grant-routes.ts';
 import { openKeyRing } from './keys.ts';
 import { createIssuerMetrics } from './metrics.ts';
 import { operationRoutes } from './operation.ts';
@@ -23,7 +23,7 @@ import { type RefreshTokenOptions, RefreshTokens } from './refresh-tokens.ts';
 import { openUsers } from './users.ts';
 import { createVerifier, MAX_LEEWAY_SECONDS } from './verifier.ts';
 
-export interface IssuerOptions {
+export interface IssuerOptions extends Pick<GrantRouteOptions, 'scopes' | 'signUp' | 'maxFailedLogins'> {
   databaseUrl: string;
   port?: number;
   log?: Log;
@@ -38,8 +38,8 @@ export interface IssuerOptions {
   rotateEveryMs?: number;
   /** Created unless they are there. */
   users?: readonly { readonly name: string; readonly password: string }[];
-  /** Wrong passwords from one address in 5 minutes; beyond, 429. */
-  maxFailedLogins?: number;
+  /** Comes before all but the public keys. Whom it lets pass is believed in `X-Forwarded-For` who the client is. */
+  door?: RequestHandler;
   graceMs?: number;
 }
 
@@ -67,8 +67,9 @@ export async function startIssuer({
   keyLeadMs = 600_000,
   rotateEveryMs = 30 * DAY_MS,
   users: initialUsers = [],
-  maxFailedLogins = 20,
+  door,
   graceMs,
+  ...grants
 }: IssuerOptions): Promise<Issuer> {
   // What is opened first is closed last: requests in flight finish before the pool ends.
   await using opened = new AsyncDisposableStack();
@@ -93,6 +94,7 @@ export async function startIssuer({
   app.get(protocol.JWKS_PATH, (_request, response) => {
     response.set('Cache-Control', `public, max-age=${JWKS_MAX_AGE_SECONDS}`).json(keys.jwks);
   });
+  if (door) app.set('trust proxy', 1).use(door);
   app.get(protocol.REVOKED_PATH, async (_request, response) => {
     const revoked = await listRevoked(pool);
     response.set('Cache-Control', 'no-cache').json({ revoked } satisfies protocol.RevokedList); // Express answers 304
@@ -105,7 +107,7 @@ export async function startIssuer({
       verifier,
       metrics,
       log,
-      maxFailedLogins,
+      ...grants,
       tokens: ({ jti, userId, scope, refreshToken }) => ({
         access_token: signAccessToken(signing, { jti, userId, scope }),
         token_type: 'Bearer',

@@ -2,6 +2,7 @@
  * What crosses the wire. Two services answer, and they share nothing but the public keys that one of them publishes.
  *
  *     the issuer            POST /login                    { name, password, scope? } -> tokens
+ *                           POST /signup                   { name, password } -> 201, where it is open to all (sign-up.ts)
  *                           POST /token                    grant_type=refresh_token&refresh_token=... -> tokens [RFC 6749 §6]
  *                           POST /revoke                   token=... -> 200, whatever the token was [RFC 7009]
  *                           GET  /.well-known/jwks.json    the public keys [RFC 7517]
@@ -14,6 +15,7 @@
  */
 
 export const LOGIN_PATH = '/login';
+export const SIGNUP_PATH = '/signup';
 export const TOKEN_PATH = '/token';
 export const REVOKE_PATH = '/revoke';
 export const JWKS_PATH = '/.well-known/jwks.json';

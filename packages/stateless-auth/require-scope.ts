@@ -8,7 +8,7 @@ import { traceOf } from '@patterns/kit/trace';
 import type { RequestHandler } from 'express';
 import type { Counter } from 'prom-client';
 import { insufficientScope, invalidToken, noToken, readBearer } from './bearer.ts';
-import { AuthError, type SCOPES } from './protocol.ts';
+import { AuthError } from './protocol.ts';
 import { tokenForLog } from './token-log.ts';
 import type { Verifier } from './verifier.ts';
 
@@ -16,15 +16,15 @@ import type { Verifier } from './verifier.ts';
 /** Answers 401 without a good token, 403 without the scope, and 503 when it cannot be said whether a token is good. */
 export function requireScope(
   verifier: Verifier,
-  scope: (typeof SCOPES)[number],
-  { log, checks }: { log: Log; checks: Counter<'outcome'> },
+  scope: string,
+  { log, checks, realm }: { log: Log; checks?: Counter<'outcome'>; realm?: string },
 ): RequestHandler {
   return async (request, response, next) => {
-    const token = readBearer(request);
-    if (token === undefined) throw noToken(scope);
+    const token = readBearer(request, realm);
+    if (token === undefined) throw noToken(scope, realm);
     const claims = await verifier.verify(token).catch((error: unknown) => {
       if (!(error instanceof AuthError)) throw error;
-      checks.inc({ outcome: error.code });
+      checks?.inc({ outcome: error.code });
       log.warn('token refused', { reason: error.code, ...tokenForLog(token), traceId: traceOf(response).traceId });
       // Not the token's fault: a client that was told so would throw away a good one.
       if (error.code === 'unavailable')
@@ -33,10 +33,10 @@ export function requireScope(
           headers: { 'Retry-After': '5' },
           cause: error,
         });
-      throw invalidToken(error);
+      throw invalidToken(error, realm);
     });
-    checks.inc({ outcome: 'accepted' });
-    if (!claims.scope.split(' ').includes(scope)) throw insufficientScope(scope);
+    checks?.inc({ outcome: 'accepted' });
+    if (!claims.scope.split(' ').includes(scope)) throw insufficientScope(scope, realm);
     response.locals.claims = claims;
     next();
   };

@@ -14,8 +14,8 @@ const ARGON2ID = { memory: 19 * 1024, passes: 2, parallelism: 1, tagLength: 32 }
 const MAX_HASHING = 8;
 
 export interface Users {
-  /** Adds a user. One that is there already stays as it is. */
-  create(name: string, password: string): Promise<void>;
+  /** Adds a user. One that is there already stays as it is. @returns whether there was none. */
+  create(name: string, password: string): Promise<boolean>;
   /**
    * The user's id, or undefined when there is no such user, or it is not the password: which of the two is not said, and
    * takes the same time.
@@ -48,12 +48,13 @@ export function openUsers(pool: Pool, onHash: () => void = () => {}): Users {
     async create(name, password) {
       const salt = randomBytes(16);
       const hash = await hashPassword(password, salt);
-      await inTransaction(pool, (client) =>
+      const { rowCount } = await inTransaction(pool, (client) =>
         client.query(
           'insert into issuer.users (name, salt, password_hash) values ($1, $2, $3) on conflict (name) do nothing',
           [name, salt, hash],
         ),
       );
+      return rowCount === 1;
     },
     // #region check
     async check(name, password) {

@@ -33,7 +33,7 @@ export async function run({ seed, kills, items, env, deadlineMs, say, signal }: 
     // The customers go no faster than the shop: so a kill meets all of it at work, from the first payment to the last effect.
     while (n % LOOK_EVERY < CUSTOMERS && n - (await crew.effects().catch(() => 0)) > AHEAD)
       await pause(50, undefined, { signal: ending });
-    while (!(await createPayment(crew.payments, 4_200).catch(() => undefined))) {
+    while (!(await createPayment(crew.payments, { amount: 4_200 }).catch(() => undefined))) {
       await pause(20, undefined, { signal: ending }); // a backend was killed: nobody knows whether it had committed
     }
     await pause((AT_LEAST_MS * CUSTOMERS) / items, undefined, { signal: ending });

@@ -18,6 +18,8 @@ export interface Claim {
   /** The event's id. */
   readonly event: string;
   readonly body: string;
+  /** Null: nobody gave one. */
+  readonly traceparent: string | null;
 }
 
 export interface ClaimOptions {
@@ -53,7 +55,7 @@ export async function claim(pool: Pool, { inFlight, perEndpoint, limit, leaseMs 
        update provider.deliveries set attempts = attempts + 1, due_at = now() + $5 * interval '1 ms'
         where id = any(array(select id from due)) returning id, endpoint, event, attempts
      )
-     select claimed.id, attempts as attempt, endpoint, url, event, body,
+     select claimed.id, attempts as attempt, endpoint, url, event, body, traceparent,
             case when previous_until > now() then array[secret, previous_secret] else array[secret] end as secrets
        from claimed join provider.endpoints on endpoints.id = endpoint join provider.events on events.id = event`,
     [[...inFlight.keys()], [...inFlight.values()], perEndpoint, limit, leaseMs],

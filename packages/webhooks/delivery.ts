@@ -55,7 +55,7 @@ export async function attempt(agent: Agent, claim: Claim, timeoutMs: number, sig
 }
 
 /** Signed anew each time: an old timestamp would be refused. The id stays: it is what repetitions are told by. */
-function headersOf({ event, secrets }: Claim, body: Buffer): Record<string, string> {
+function headersOf({ event, secrets, traceparent }: Claim, body: Buffer): Record<string, string> {
   const timestamp = Math.floor(Date.now() / 1_000);
   const keys = secrets.map(keyOf);
   return {
@@ -66,6 +66,8 @@ function headersOf({ event, secrets }: Claim, body: Buffer): Record<string, stri
     [SIGNATURE_HEADER]: sign(keys, event, timestamp, body),
     // There is room for one only. The older, while two are valid: whoever checks this one need not switch in our instant.
     [SIMPLE_SIGNATURE_HEADER]: signBody(keys.at(-1)!, body),
+    // As it was given: we take no part in the shop's trace, and a span of ours would be missing in it [W3C Trace Context §4.3].
+    ...(traceparent === null ? {} : { traceparent }),
   };
 }
 // #endregion

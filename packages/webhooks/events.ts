@@ -12,13 +12,19 @@ import { newId } from './provider-ids.ts';
 export const NEW_EVENTS = 'provider_events';
 
 /** Writes an event, in the transaction of the change that it tells of. */
-export async function appendEvent(client: PoolClient, type: EventType, data: PaymentState): Promise<PaymentEvent> {
+export async function appendEvent(
+  client: PoolClient,
+  type: EventType,
+  data: PaymentState,
+  traceparent?: string,
+): Promise<PaymentEvent> {
   const event: PaymentEvent = { id: newId('evt'), type, at: new Date().toISOString(), data };
-  await client.query('insert into provider.events (id, type, body, at) values ($1, $2, $3, $4)', [
+  await client.query('insert into provider.events (id, type, body, at, traceparent) values ($1, $2, $3, $4, $5)', [
     event.id,
     type,
     JSON.stringify(event),
     event.at,
+    traceparent,
   ]);
   await client.query(`notify ${NEW_EVENTS}`); // sent with the commit, and dropped with a rollback
   return event;

@@ -13,7 +13,7 @@
  */
 import { type FieldError, HttpProblem } from '@patterns/kit/problem';
 
-/** The provider's API. */
+/** The provider's API. A `POST /payments` with a header `Idempotency-Key` may be repeated: the answer is that to the first one. */
 export const PAYMENTS = '/payments';
 export const EVENTS = '/events';
 export const ENDPOINTS = '/endpoints';
@@ -38,6 +38,8 @@ export interface PaymentState {
   /** In cents: what was paid, and, once it is refunded, what was given back. */
   readonly amount: number;
   readonly status: 'succeeded' | 'refunded';
+  /** What the shop calls it, if it said so: so that it knows a payment whose answer never came. */
+  readonly reference?: string;
 }
 
 export interface PaymentEvent {
@@ -69,20 +71,36 @@ export function readEvent(value: unknown): PaymentEvent | undefined {
   demand('/type', typeof type === 'string', 'a string');
   demand('/at', typeof at === 'string' && !Number.isNaN(Date.parse(at)), 'a date, as in RFC 3339');
   if (!EVENT_TYPES.includes(type as EventType)) return undefined;
-  const { payment, version, amount, status } = fieldsOf(data, '/data');
+  const { payment, version, amount, status, reference } = fieldsOf(data, '/data');
   demand('/data/payment', isId(payment), 'the id of a payment');
   demand('/data/version', Number.isSafeInteger(version) && (version as number) > 0, 'an integer from 1');
   demand('/data/amount', isAmount(amount), 'an integer, in cents');
   demand('/data/status', status === 'succeeded' || status === 'refunded', 'succeeded or refunded');
-  return { id, type, at, data: { payment, version, amount, status } } as PaymentEvent;
+  const known = isReference(reference) ? { reference } : {};
+  return { id, type, at, data: { payment, version, amount, status, ...known } } as PaymentEvent;
 }
 // #endregion
 
-/** The body of `POST /payments`: how much, in cents. @throws {HttpProblem} 400 */
-export function readAmount(body: unknown): number {
-  const { amount } = fieldsOf(body, '');
+export interface PaymentRequest {
+  /** In cents. */
+  readonly amount: number;
+  readonly reference?: string;
+}
+
+/** The body of `POST /payments`. @throws {HttpProblem} 400 */
+export function readPayment(body: unknown): PaymentRequest {
+  const { amount, reference } = fieldsOf(body, '');
   demand('/amount', isAmount(amount) && amount !== 0, 'an integer from 1, in cents');
-  return amount as number;
+  demand('/reference', reference === undefined || isReference(reference), 'a text of 1 to 64 characters');
+  return { amount: amount as number, ...(isReference(reference) ? { reference } : {}) };
+}
+
+/** The field `Idempotency-Key`, with or without quotes. It may be missing: then the same request again is another payment. */
+export function readKey(field: string | undefined): string | undefined {
+  const key = /^(?:"([\w.:-]{1,128})"|([\w.:-]{1,128}))$/.exec(field ?? '');
+  if (key || field === undefined) return key?.[1] ?? key?.[2];
+  const errors = [{ field: 'Idempotency-Key', expected: 'up to 128 letters, digits, dots, colons and dashes' }];
+  throw new HttpProblem(400, { detail: 'the Idempotency-Key is malformed', errors });
 }
 
 /** An object's fields, before anything is known of them. @throws {HttpProblem} 400 */
@@ -98,4 +116,6 @@ export function demand(field: FieldError['field'], holds: boolean, expected: str
 
 // A dot separates the parts of what is signed (signature.ts).
 const isId = (value: unknown) => typeof value === 'string' && /^[^.\s]{1,200}$/.test(value);
+const isReference = (value: unknown): value is string =>
+  typeof value === 'string' && value.length >= 1 && value.length <= 64;
 const isAmount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= 1e9;

@@ -16,7 +16,9 @@ const SCHEMA = `
     id text primary key,
     amount bigint not null,
     status text not null,
-    version int not null
+    version int not null,
+    reference text,                                  -- the shop's own word for it
+    key text unique                                  -- the Idempotency-Key: the second one finds its place taken
   );
 
   -- The outbox, and what reconciliation reads.
@@ -25,6 +27,7 @@ const SCHEMA = `
     type text not null,
     body text not null,                              -- the bytes that are signed and sent: written once, never encoded again
     at timestamptz not null,
+    traceparent text,                                -- of the request that brought it about: sent along as it was given
     written bigint generated always as identity,
     position bigint unique                           -- null until it is fanned out (events.ts)
   );

@@ -10,7 +10,7 @@ import { listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { HttpProblem, notFound, problemHandler } from '@patterns/kit/problem';
-import express, { type RequestHandler } from 'express';
+import express, { type Request, type RequestHandler } from 'express';
 import { openPool } from './database.ts';
 import { type DestinationOptions, guardDestinations } from './destination.ts';
 import { startDispatcher } from './dispatcher.ts';
@@ -52,14 +52,16 @@ export async function startProvider({
 
   // #region payments
   app.post(protocol.PAYMENTS, async (request, response) => {
-    const payment = await createPayment(pool, protocol.readAmount(request.body));
+    const key = protocol.readKey(request.get('Idempotency-Key'));
+    const asked = { key, traceparent: traceparentOf(request) };
+    const payment = await createPayment(pool, protocol.readPayment(request.body), asked);
     response.status(201).location(`${protocol.PAYMENTS}/${payment.payment}`).json(payment);
   });
   app.get(`${protocol.PAYMENTS}/:id`, async (request, response) => {
     response.json(await findPayment(pool, request.params.id));
   });
   app.post(`${protocol.PAYMENTS}/:id/refund`, async (request, response) => {
-    response.json(await refundPayment(pool, request.params.id));
+    response.json(await refundPayment(pool, request.params.id, { traceparent: traceparentOf(request) }));
   });
   // For reconciliation: webhooks can be lost for ever, what has happened cannot.
   app.get(protocol.EVENTS, async (request, response) => {
@@ -86,6 +88,11 @@ const takesJson: RequestHandler = (request, _response, next) => {
     throw new HttpProblem(415, { detail: 'send application/json' });
   next();
 };
+
+/** It is sent on as a header: what could be none would hold up the webhook. */
+function traceparentOf(request: Request): string | undefined {
+  return /^[\da-f-]{55,100}$/.exec(request.get('traceparent') ?? '')?.[0];
+}
 
 function text(value: unknown, field: string): string | undefined {
   if (value === undefined || typeof value === 'string') return value;

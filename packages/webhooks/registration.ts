@@ -7,9 +7,12 @@
 
 import { repeat } from '@patterns/kit/background';
 import type { Log } from '@patterns/kit/log';
-import type { Pool } from 'pg';
+import type pg from 'pg';
 import { ENDPOINTS, fieldsOf } from './protocol.ts';
 import { readSecret, type Secret } from './signature.ts';
+
+/** Where the shop keeps its secrets: the table `shop.secrets` (shop-database.ts). */
+type Pool = Pick<pg.Pool, 'query'>;
 
 export interface KeyRing extends AsyncDisposable {
   /** Those that are valid now. */

@@ -22,7 +22,7 @@ const TOTAL = 1_250;
 const START_MS = 30_000;
 
 export async function runNaive(stage: Stage): Promise<void> {
-  const { story, signal } = stage;
+  const { story } = stage;
   const town = await openTown(stage);
   story.wire('customer', 'order', 'POST /orders');
   const statuses = await town.order(1);

@@ -12,10 +12,10 @@
  */
 import {
   type FieldNode,
+  type GraphQLField,
   getArgumentValues,
   getNamedType,
   getNullableType,
-  type GraphQLField,
   isInterfaceType,
   isLeafType,
   isListType,
@@ -34,7 +34,10 @@ const WRITE_COST = 10;
  * The cost of an operation that has been validated, with the variables that it will be executed with.
  * @throws {GraphQLError} when it is above the limit, or a `first` is.
  */
-export function costOf({ schema, operation, fragments, variableValues }: ValidatedExecutionArgs, limits: Limits): number {
+export function costOf(
+  { schema, operation, fragments, variableValues }: ValidatedExecutionArgs,
+  limits: Limits,
+): number {
   const root = schema.getRootType(operation.operation);
   const costs = new Map<string, number>();
   const cost = root ? costOfSelections(operation.selectionSet, root, limits.pageSize) : 0;
@@ -63,7 +66,11 @@ export function costOf({ schema, operation, fragments, variableValues }: Validat
     const known = costs.get(key);
     if (known !== undefined) return known;
     const { definition } = fragments[name]!;
-    const sum = costOfSelections(definition.selectionSet, schema.getType(definition.typeCondition.name.value), pageSize);
+    const sum = costOfSelections(
+      definition.selectionSet,
+      schema.getType(definition.typeCondition.name.value),
+      pageSize,
+    );
     costs.set(key, sum);
     return sum;
   }

@@ -100,7 +100,11 @@ function shapeOf(document: DocumentNode): Shape {
         // Introspection goes deep by nature (`ofType`); it is switched off as a whole, or not (operation.ts).
         const isMeta = selection.name.value.startsWith('__');
         const below = selection.selectionSet && !isMeta ? shapeOfSelections(selection.selectionSet) : undefined;
-        add(shape, { depth: 1 + (below?.depth ?? 0), aliases: below?.aliases ?? 0, directives: below?.directives ?? 0 });
+        add(shape, {
+          depth: 1 + (below?.depth ?? 0),
+          aliases: below?.aliases ?? 0,
+          directives: below?.directives ?? 0,
+        });
       }
     }
     return shape;

@@ -44,7 +44,12 @@ async function publish({ feed, onUnpublished }: OperationContext, comment: Comme
   await feed.append(topicOf(comment.postId), comment, { once: `comment:${comment.id}` }).catch(onUnpublished);
 }
 
-const TYPES = { invalid: 'InvalidInput', conflict: 'Conflict', 'not-found': 'NotFound', forbidden: 'NotAllowed' } as const;
+const TYPES = {
+  invalid: 'InvalidInput',
+  conflict: 'Conflict',
+  'not-found': 'NotFound',
+  forbidden: 'NotAllowed',
+} as const;
 
 async function payload<Payload extends object>(work: () => Promise<Payload>): Promise<object> {
   try {

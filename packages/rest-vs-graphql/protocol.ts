@@ -73,3 +73,12 @@ export interface CommentResource {
   readonly body: string;
   readonly createdAt: string;
 }
+
+/** GraphQL has one path for everything: `{ query, operationName, variables }` by POST, or as a URL's parameters by GET. */
+export const GRAPHQL_PATH = '/graphql';
+
+/** With it a refused request is a 4xx; with application/json, for clients of old, it is a 200 with `errors` in it. */
+export const GRAPHQL_RESPONSE = 'application/graphql-response+json';
+
+/** Any value: a page of another site cannot send a header of its own without asking first (csrf.ts). */
+export const PREFLIGHT_HEADER = 'GraphQL-Require-Preflight';

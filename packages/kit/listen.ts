@@ -6,6 +6,7 @@
  * and let what is in flight finish, and after `graceMs` cut whatever is left.
  */
 import { once } from 'node:events';
+import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Http2SecureServer, Http2Server } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
@@ -13,7 +14,7 @@ import { Server as TlsServer } from 'node:tls';
 import { ConfigError } from './env.ts';
 
 export interface Listening extends AsyncDisposable {
-  /** Where it listens, without a trailing slash: `http://127.0.0.1:41234`. */
+  /** Where it listens, without a trailing slash: `http://127.0.0.1:41234`, `unix:/run/app.sock`. */
   readonly url: string;
   /** Aborts when closing begins. */
   readonly closing: AbortSignal;
@@ -28,6 +29,8 @@ export interface ListenOptions {
   port?: number | undefined;
   /** Loopback unless said otherwise: a demo is nobody else's business. */
   host?: string | undefined;
+  /** A Unix socket instead, which only this user can connect to. What an earlier process has left there is replaced. */
+  socketPath?: string | undefined;
   /** How long requests in flight may take to finish. 5 s: under the 10 s that `docker stop` allows before it kills. */
   graceMs?: number | undefined;
 }
@@ -38,7 +41,7 @@ export interface ListenOptions {
  */
 export async function listen(
   server: Server | Http2Server | Http2SecureServer,
-  { port = 0, host = '127.0.0.1', graceMs = 5_000 }: ListenOptions = {},
+  { port = 0, host = '127.0.0.1', socketPath, graceMs = 5_000 }: ListenOptions = {},
 ): Promise<Listening> {
   // Raw sockets, because they stay known after an upgrade, when the HTTP server has forgotten them.
   const sockets = new Set<Socket>();
@@ -69,10 +72,14 @@ export async function listen(
   }
   if ('closeIdleConnections' in server) keepWhatIsSent(server, responses);
 
-  server.listen(port, host);
+  if (socketPath) {
+    rmSync(socketPath, { force: true }); // who was killed has not removed it
+    server.listen(socketPath);
+  } else server.listen(port, host);
   await once(server, 'listening').catch((error) => {
     throw explain(error, host, port);
   });
+  if (socketPath) chmodSync(socketPath, 0o600);
 
   async function drain(): Promise<void> {
     // Also sends GOAWAY on HTTP/2 sessions: open streams may finish [RFC 9113 §6.8].
@@ -99,8 +106,9 @@ export async function listen(
   };
   const scheme = server instanceof TlsServer ? 'https' : 'http';
   const address = server.address() as AddressInfo;
+  const authority = `${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   return {
-    url: `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
+    url: socketPath ? `unix:${socketPath}` : `${scheme}://${authority}`,
     closing: closing.signal,
     get connections() {
       return sockets.size;

@@ -9,7 +9,7 @@
  *
  * What the services say to each other is in `contracts/`, one file for each that is asked.
  */
-import { demand, fieldsOf, isText } from './contracts/reading.ts';
+import { demand, fieldsOf, isAmount, isText } from './contracts/reading.ts';
 
 export const SIGNUP_PATH = '/signup';
 export const LOGIN_PATH = '/login';
@@ -27,6 +27,12 @@ export interface Dish {
   readonly name: string;
   /** In cents. */
   readonly price: number;
+}
+
+export interface Menu {
+  readonly items: readonly Dish[];
+  /** By the gateway: the order service is away, and this is the last menu that it had. */
+  readonly degraded?: true;
 }
 
 export interface Item {
@@ -83,6 +89,20 @@ export interface OrderView {
 export type Progress =
   | { readonly type: 'state'; readonly order: string; readonly state: State; readonly reason?: string }
   | { readonly type: 'courier'; readonly order: string /** Metres to go. */; readonly metres: number };
+
+/** Understands the menu. @throws {HttpProblem} 400 */
+export function readMenu(body: unknown): Menu {
+  const { items, degraded } = fieldsOf(body, '');
+  demand('/items', Array.isArray(items), 'an array of dishes');
+  const dishes = (items as unknown[]).map((item, i) => {
+    const { id, name, price } = fieldsOf(item, `/items/${i}`);
+    demand(`/items/${i}/id`, isText(id, 50), 'the id of a dish');
+    demand(`/items/${i}/name`, isText(name, 100), 'the name of a dish');
+    demand(`/items/${i}/price`, isAmount(price), 'an integer, in cents');
+    return { id, name, price } as Dish;
+  });
+  return { items: dishes, ...(degraded === true ? { degraded } : {}) };
+}
 
 /** Understands the body of `POST /orders`. @throws {HttpProblem} 400 */
 export function readOrderRequest(body: unknown): OrderRequest {

@@ -7,20 +7,24 @@
 import { HttpProblem } from '@patterns/kit/problem';
 import pg from 'pg';
 
+/** The outbox alone (outbox.ts), for whoever has jobs to send and nothing to do with payments. */
+export const OUTBOX_SCHEMA = `
+  create schema if not exists shop;
+  create table if not exists shop.outbox (
+    seq bigint generated always as identity primary key,
+    job text not null,
+    at timestamptz not null default now()
+  );`;
+
 /** In a schema of its own: the database may be somebody else's. The lock keeps two processes that start at once from creating
  *  the same table twice; one query text is one transaction, so it is held to the end. */
 const SCHEMA = `
   select pg_advisory_xact_lock(hashtextextended('patterns: shop', 0));
-  create schema if not exists shop;
+  ${OUTBOX_SCHEMA}
   create table if not exists shop.payments (
     id uuid primary key,
     phone text not null,
     amount int not null,
-    at timestamptz not null default now()
-  );
-  create table if not exists shop.outbox (
-    seq bigint generated always as identity primary key,
-    job text not null,
     at timestamptz not null default now()
   );
   create table if not exists shop.handled (
@@ -68,7 +72,10 @@ export async function openDatabase(url: string, { size = 10 } = {}): Promise<pg.
 }
 
 /** @throws {HttpProblem} 503 when there is no connection in time; what `work` throws, after it was rolled back. */
-export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function transaction<T>(
+  pool: Pick<pg.Pool, 'connect'>,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect().catch((cause) => {
     throw new HttpProblem(503, { detail: 'the database is not there', cause, headers: { 'Retry-After': '2' } });
   });

@@ -35,8 +35,8 @@ export interface Relay extends AsyncDisposable {
 }
 
 export interface RelayOptions {
-  pool: pg.Pool;
-  queue: Queue;
+  pool: Pick<pg.Pool, 'connect'>;
+  queue: Pick<Queue, 'enqueue'>;
   /** Rows that move in one transaction. */
   batch?: number;
   /** How often it looks unasked, for what others wrote who did not come to wake theirs. */
@@ -93,7 +93,7 @@ export function startRelay({
 
 // #region relay
 /** Moves the oldest rows that nobody else is moving. @returns how many. */
-async function moveSome(pool: pg.Pool, queue: Queue, limit: number): Promise<number> {
+async function moveSome(pool: RelayOptions['pool'], queue: RelayOptions['queue'], limit: number): Promise<number> {
   return await transaction(pool, async (client) => {
     const { rows } = await client.query<{ seq: string; job: string }>(
       'select seq, job from shop.outbox order by seq limit $1 for update skip locked',

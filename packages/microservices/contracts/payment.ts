@@ -3,10 +3,11 @@
  *
  *     POST /charges                  { order, customer, amount }     one charge for an order, however often it is asked
  *     GET  /charges/:order
- *     POST /charges/:order/refund                                    undoes it; of an order that was never charged, it makes sure
+ *     POST /charges/:order/refund    { order, customer, amount }     undoes it; of an order that was never charged, it makes sure
  *                                                                    that it never will be
  *
- * An answer is a charge as it is now. `pending` is an answer too: ask again, with the same order.
+ * An answer is a charge as it is now: 200 when it is settled, 202 when it is `pending` or `refunding`, and then: ask again, with the
+ * same order. 404: no such charge. 422: the same order with another amount or customer.
  */
 import { demand, fieldsOf, isAmount, isText } from './reading.ts';
 

@@ -13,7 +13,7 @@ import pg from 'pg';
 
 export interface Database extends Pool {
   /** One statement on its own. @throws {PoolError} when there is no client to be had. */
-  query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<pg.QueryResult<Row>>;
+  readonly query: pg.Pool['query'];
 }
 
 /** Opens the pool; it connects when it is first used. `inTransaction` of connection-pooling takes it. */
@@ -26,8 +26,7 @@ export function openDatabase({ log, ...options }: DatabaseOptions & { log: Log }
       ...options.observer,
     },
   });
-  const query = <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
-    pool.withClient((client) => client.query<Row>(text, [...values]));
+  const query = (text: string, values?: unknown[]) => pool.withClient((client) => client.query(text, values));
   return {
     size: pool.size,
     get counts() {
@@ -35,7 +34,7 @@ export function openDatabase({ log, ...options }: DatabaseOptions & { log: Log }
     },
     withClient: (work) => pool.withClient(work),
     warmUp: () => pool.warmUp(),
-    query,
+    query: query as pg.Pool['query'],
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }

@@ -5,6 +5,7 @@
  * hole there. Without an exporter (span-export.ts) a span is thrown away when it ends, and costs a few microseconds.
  */
 import type { ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
 import { continueTrace, type Trace, toTraceparent, traceOf } from '@patterns/kit/trace';
 
 export type SpanKind = 'server' | 'client' | 'producer' | 'consumer';
@@ -70,7 +71,7 @@ export function startSpan(
       if (isOver) return;
       isOver = true;
       if (!record || !trace.sampled) return;
-      const failure = error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) };
+      const failure = error === undefined ? {} : { error: error instanceof Error ? error.message : inspect(error) };
       record({ name: this.name, kind, trace, startedAt, endedAt: now(), attributes: set, ...failure });
     },
   };

@@ -3,39 +3,21 @@
  */
 import { HttpProblem } from '@patterns/kit/problem';
 import pg from 'pg';
+import { KEYS_TABLE } from './idempotency.ts';
+import { DISHES_TABLE } from './menu.ts';
 
 /** Everything is in a schema of its own: the database may be somebody else's. The lock keeps two servers that start at once
  *  from creating the same table twice; one query text is one transaction, so it is held to the end. */
 const SCHEMA = `
   select pg_advisory_xact_lock(hashtextextended('restaurant', 0));
-  create schema if not exists restaurant;
-  create table if not exists restaurant.dishes (
-    id text primary key,
-    name text not null,
-    price int not null
-  );
+  create schema if not exists restaurant;${DISHES_TABLE}
   create table if not exists restaurant.orders (
     id uuid primary key default gen_random_uuid(),
     table_number int not null,
     items jsonb not null,
     total int not null,
     placed_at timestamptz not null default now()
-  );
-  create table if not exists restaurant.idempotency_keys (
-    scope text not null,
-    key text not null,
-    fingerprint bytea not null,
-    status int not null,
-    location text not null,
-    body text not null,
-    created_at timestamptz not null default now(),
-    primary key (scope, key)
-  );
-  insert into restaurant.dishes values
-    ('pizza', 'Pizza', 1000), ('burger', 'Burger', 800), ('lasagne', 'Lasagne', 1150), ('risotto', 'Risotto', 1250),
-    ('ramen', 'Ramen', 1300), ('curry', 'Green curry', 1190), ('falafel', 'Falafel', 750), ('salad', 'Garden salad', 690),
-    ('soup', 'Soup of the day', 550), ('fries', 'Fries', 420), ('tiramisu', 'Tiramisù', 620), ('espresso', 'Espresso', 260)
-    on conflict do nothing`;
+  );${KEYS_TABLE}`;
 
 /** How long a caller is told to wait when the database is the one that is late. */
 const RETRY_AFTER_SECONDS = '2';

@@ -6,7 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import { HttpProblem } from '@patterns/kit/problem';
-import type { Pool, PoolClient } from 'pg';
+import type { PoolClient } from 'pg';
+import type { Database } from './menu.ts';
 
 /** What is stored, and sent to whoever asks with the same key. */
 export interface Answer {
@@ -22,6 +23,19 @@ export interface KeyedRequest {
   /** What was asked for, as it was understood: white space and the order of fields make no difference. */
   readonly payload: unknown;
 }
+
+/** Beside what the requests write, in the same database: that is the point. */
+export const KEYS_TABLE = `
+  create table if not exists restaurant.idempotency_keys (
+    scope text not null,
+    key text not null,
+    fingerprint bytea not null,
+    status int not null,
+    location text not null,
+    body text not null,
+    created_at timestamptz not null default now(),
+    primary key (scope, key)
+  );`;
 
 // #region once
 /**
@@ -65,7 +79,7 @@ export async function once(
 const KEPT_HOURS = 24;
 
 /** Removes the keys that have expired. Any number of servers may do so at once. */
-export async function sweepKeys(pool: Pool): Promise<void> {
+export async function sweepKeys(pool: Database): Promise<void> {
   await pool.query('delete from restaurant.idempotency_keys where created_at < now() - make_interval(hours => $1)', [
     KEPT_HOURS,
   ]);

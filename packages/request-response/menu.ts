@@ -2,8 +2,21 @@
  * The menu, ready to be sent: read, encoded and hashed once per version, not once per request.
  */
 import { createHash } from 'node:crypto';
-import type { Pool } from 'pg';
+import type { QueryResult, QueryResultRow } from 'pg';
 import { type Dish, JSON_TYPE } from './protocol.ts';
+
+/** The dishes, for a database that has none yet. */
+export const DISHES_TABLE = `
+  create table if not exists restaurant.dishes (
+    id text primary key,
+    name text not null,
+    price int not null
+  );
+  insert into restaurant.dishes values
+    ('pizza', 'Pizza', 1000), ('burger', 'Burger', 800), ('lasagne', 'Lasagne', 1150), ('risotto', 'Risotto', 1250),
+    ('ramen', 'Ramen', 1300), ('curry', 'Green curry', 1190), ('falafel', 'Falafel', 750), ('salad', 'Garden salad', 690),
+    ('soup', 'Soup of the day', 550), ('fries', 'Fries', 420), ('tiramisu', 'Tiramisù', 620), ('espresso', 'Espresso', 260)
+    on conflict do nothing;`;
 
 /** One resource, encoded: its headers and its body. */
 export interface Representation {
@@ -12,20 +25,25 @@ export interface Representation {
   readonly body: string;
 }
 
+/** A pool, or what stands for one. */
+export interface Database {
+  query<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<Row>>;
+}
+
 /** The current version. It is the caller who says when to look for a newer one. */
 export class Menu {
-  #pool: Pool;
+  #pool: Database;
   #all: Representation | undefined;
   #dishes = new Map<string, Representation>();
 
   /** Reads the menu for the first time. */
-  static async open(pool: Pool): Promise<Menu> {
+  static async open(pool: Database): Promise<Menu> {
     const menu = new Menu(pool);
     await menu.refresh();
     return menu;
   }
 
-  private constructor(pool: Pool) {
+  private constructor(pool: Database) {
     this.#pool = pool;
   }
 

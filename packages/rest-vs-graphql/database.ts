@@ -21,6 +21,8 @@ export interface Database extends AsyncDisposable {
   forRequest(signal?: AbortSignal): RequestDatabase;
   /** Callers that wait for a connection now: for metrics. */
   readonly waiting: number;
+  /** Statements of all requests until now: for metrics. */
+  readonly statements: number;
 }
 
 export interface RequestDatabase {
@@ -54,7 +56,9 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
 
   // #region query
   async function run(signal: AbortSignal | undefined, text: string, values: readonly unknown[]): Promise<object[]> {
-    const client = await pool.connect();
+    const client = await pool.connect().catch((cause) => {
+      throw new BlogError('unavailable', 'no connection to the database in time', { cause });
+    });
     let isSpoilt = false;
     // Hanging up is not enough: PostgreSQL would go on, and notice only when it has something to say.
     const cancel = () => {
@@ -68,7 +72,7 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
       const { rows } = await client.query<object>(text, [...values]);
       return rows;
     } catch (error) {
-      isSpoilt ||= !(error instanceof pg.DatabaseError) || error.severity !== 'ERROR';
+      isSpoilt ||= !signal?.aborted && !(error instanceof pg.DatabaseError && error.severity === 'ERROR');
       throw error;
     } finally {
       signal?.removeEventListener('abort', cancel);
@@ -78,6 +82,7 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
   }
   // #endregion
 
+  let allStatements = 0;
   return {
     forRequest(signal) {
       let statements = 0;
@@ -88,13 +93,13 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
         async query<Row extends object>(text: string, values: readonly unknown[] = []) {
           signal?.throwIfAborted();
           statements++;
+          allStatements++;
           try {
             return (await run(signal, text, values)) as Row[];
           } catch (error) {
             signal?.throwIfAborted();
-            throw isTemporary(error)
-              ? new BlogError('unavailable', 'the database is too slow', { cause: error })
-              : error;
+            if (!isCancelled(error)) throw error;
+            throw new BlogError('unavailable', 'the database took too long', { cause: error });
           }
         },
       };
@@ -102,17 +107,14 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
     get waiting() {
       return pool.waitingCount;
     },
+    get statements() {
+      return allStatements;
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([pool.end(), cancelling.end()]);
     },
   };
 }
 
-/** Worth asking again for. pg has no codes for its own timeouts, only these messages. */
-function isTemporary(error: unknown): boolean {
-  const { code, message } = error as { code?: string; message: string };
-  if (error instanceof pg.DatabaseError) return code === '57014' || code === '55P03'; // query_canceled, lock_not_available
-  return (
-    message === 'timeout exceeded when trying to connect' || message === 'Query read timeout' || code === 'ECONNREFUSED'
-  );
-}
+/** PostgreSQL has ended the statement, and undone it: query_canceled. When it is silent instead, nobody knows what was done. */
+const isCancelled = (error: unknown) => error instanceof pg.DatabaseError && error.code === '57014';

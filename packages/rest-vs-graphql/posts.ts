@@ -76,7 +76,7 @@ export async function createPost({ db, viewer }: Context, { title, body, isPubli
 
 // #region update
 /**
- * Changes a post if it still has the version that the caller has seen. The comparison and the change are one statement: of two
+ * Changes a post if it still has a version that the caller has seen. The comparison and the change are one statement: of two
  * who do this at once, the second waits for the first, looks again, and finds another version.
  * @throws {BlogError} `unauthenticated`, `not-found`, `forbidden`, or `conflict` when it has another version.
  */
@@ -84,14 +84,14 @@ export async function updatePost(
   context: Context,
   id: number,
   { title, body, isPublished }: PostPatch,
-  expectedVersion: number,
+  expectedVersions: readonly number[],
 ): Promise<Post> {
   const { userId } = mustBeSomebody(context.viewer);
   const [updated] = await context.db.query<Post>(
     `update blog.posts set version = version + 1, title = coalesce($4, title), body = coalesce($5, body),
        is_published = coalesce($6, is_published)
-     where id = $1 and version = $2 and author_id = $3 returning ${COLUMNS}`,
-    [id, expectedVersion, userId, title, body, isPublished],
+     where id = $1 and version = any($2) and author_id = $3 returning ${COLUMNS}`,
+    [id, expectedVersions, userId, title, body, isPublished],
   );
   if (updated) return updated;
   const [post] = await findPosts(context, [id]); // only now: who is right is not made to pay for it

@@ -34,7 +34,7 @@ export function createMetrics(database: Database) {
   return {
     registry,
     /** Middleware: measures a request until its response is closed. */
-    watch(request: Request, response: Response, next: NextFunction): void {
+    watch: (request: Request, response: Response, next: NextFunction): void => {
       const stop = seconds.startTimer({ method: request.method });
       response.once('close', () => {
         // The pattern that Express has found, not the path: of patterns there are few.

@@ -17,6 +17,12 @@ export interface Context {
 /** Opaque tokens, and whose they are. Where they come from in real life: packages/stateless-auth. */
 export type Tokens = ReadonlyMap<string, number>;
 
+/** For trying things by hand. */
+export const DEMO_TOKENS: Tokens = new Map([
+  ['token-of-1', 1],
+  ['token-of-2', 2],
+]);
+
 /**
  * Reads the field `Authorization: Bearer <token>` [RFC 6750 §2.1].
  * @throws {BlogError} `unauthenticated`, when it is there and not good: to take it for nobody would hide the mistake.

@@ -6,6 +6,7 @@
  * comes first does not matter, nor how often each comes.
  */
 import type { PoolClient } from 'pg';
+import type { Database } from '../chassis/database.ts';
 import { type KitchenEvent, ORDERS_CHANNEL, type OrderEvent } from '../contracts/events.ts';
 import type { Progress, State } from '../protocol.ts';
 
@@ -115,12 +116,7 @@ export interface Known {
  * Looks an order up. One that is not known yet is written down, from `position` on: its first event cannot slip through between
  * the look and the following, since whoever writes it waits for this row, or this for theirs.
  */
-export async function lookUp(
-  database: Pick<PoolClient, 'query'>,
-  order: string,
-  position: string,
-  routeMetres: number,
-): Promise<Known> {
+export async function lookUp(database: Database, order: string, position: string, routeMetres: number): Promise<Known> {
   const { rows } = await database.query<Known>(
     `insert into tracking.deliveries (order_id, begins, metres) values ($1, $2, $3)
      on conflict (order_id) do update set order_id = excluded.order_id

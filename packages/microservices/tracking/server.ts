@@ -7,11 +7,9 @@
  */
 import { inTransaction } from '@patterns/connection-pooling/transaction';
 import { RedisFeed } from '@patterns/feed/redis-feed';
-import { envInteger, envPort } from '@patterns/kit/env';
-import type { Listening } from '@patterns/kit/listen';
 import { createLog, type Log } from '@patterns/kit/log';
-import { main } from '@patterns/kit/main';
 import { ensureSchema, openDatabase } from '../chassis/database.ts';
+import { envCallers, envDatabase, envMs, envRedis, runService } from '../chassis/entry.ts';
 import { requireService } from '../chassis/identity.ts';
 import { openBroker, type Received, subscribe } from '../chassis/messaging.ts';
 import { OUTBOX_SCHEMA, startOutboxRelay, toBroker } from '../chassis/outbox.ts';
@@ -39,8 +37,11 @@ export interface TrackingOptions extends Partial<Pick<StreamsOptions, 'heartbeat
   retain?: number;
   log?: Log;
   graceMs?: number;
+  /** Ends waiting for a database or a broker that is not there yet. */
+  signal?: AbortSignal;
 }
 
+/** Starts an instance; any number may share the database and the couriers. */
 export async function startTracking({
   databaseUrl,
   redisUrl,
@@ -52,12 +53,13 @@ export async function startTracking({
   retain = 50_000,
   log = createLog(NAME),
   graceMs,
+  signal,
   ...streaming
-}: TrackingOptions): Promise<Listening> {
+}: TrackingOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   // What is opened first is closed last: the consumers, then the streams, then what both stand on.
   await using opened = new AsyncDisposableStack();
   const database = opened.use(openDatabase({ url: databaseUrl, log }));
-  await ensureSchema(database, OUTBOX_SCHEMA + SCHEMA);
+  await ensureSchema(database, OUTBOX_SCHEMA + SCHEMA, { signal });
   const onError = (error: Error) => log.warn('feed', { reason: error.message });
   const feed = opened.use(new RedisFeed<Tracked>({ url: redisUrl, key: `${prefix}tracking`, retain, onError }));
   const broker = opened.use(openBroker({ redisUrl, prefix, log }));
@@ -78,7 +80,7 @@ export async function startTracking({
       },
     }),
   );
-  listening.closing.addEventListener('abort', streams.end);
+  listening.closing.addEventListener('abort', () => streams.end());
 
   // #region subscribe
   const join = <T>(channel: string, read: (data: unknown) => T, hear: Hear<T>) =>
@@ -87,6 +89,7 @@ export async function startTracking({
       group: NAME,
       read,
       log,
+      signal,
       async handle({ data: event, span }: Received<T>) {
         const heard = { event, traceparent: span.traceparent, position: await feed.position() };
         await inTransaction(database, (client) => hear(client, dispatch, heard));
@@ -98,17 +101,19 @@ export async function startTracking({
   // #endregion
 
   const running = opened.move();
-  return Object.assign(listening, {
-    close: () => running.disposeAsync(),
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
-  });
+  return { url: listening.url, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 type Hear<T> = (client: Parameters<typeof hearOrder>[0], dispatch: Dispatch, heard: Heard<T>) => Promise<void>;
 
 if (import.meta.main) {
-  await main(async (stack) => {
-    const tracking = await startTracking({});
-    stack.use(tracking);
-  });
+  await runService(NAME, (place) =>
+    startTracking({
+      ...place,
+      ...envRedis(),
+      databaseUrl: envDatabase(),
+      callers: envCallers('gateway'),
+      stepMs: envMs('STEP_MS', 1_000),
+    }),
+  );
 }

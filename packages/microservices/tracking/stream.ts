@@ -62,7 +62,10 @@ export function openStreams({
     if (streams.open.size >= maxStreams) {
       throw new HttpProblem(503, { detail: 'too many streams are open', headers: { 'Retry-After': '5' } });
     }
-    const { known } = await know(request.params.id);
+    const { known } = await know(request.params.id).catch((cause) => {
+      if (!(cause instanceof FeedError)) throw cause;
+      throw new HttpProblem(503, { detail: 'the feed does not answer', headers: { 'Retry-After': '1' }, cause });
+    });
     if (response.destroyed) return;
     // Seen to the end: tells an EventSource to stop coming back [HTML §9.2.3].
     if (after && known.ends && compareIds(after, known.ends) >= 0) return void response.writeHead(204).end();

@@ -5,6 +5,7 @@ import type { Log } from '@patterns/kit/log';
 import type { AccessLogOptions } from './access-log.ts';
 import type { BreakerOptions } from './breaker.ts';
 import type { Engine, EngineOptions, Timeouts } from './engine.ts';
+import type { Power } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { CacheOptions } from './response-cache.ts';
@@ -28,6 +29,8 @@ export interface SidecarOptions {
   /** Off unless given: nobody can guess a key. */
   tokens?: TokenCheck | false;
   cache?: Partial<CacheOptions> | false;
+  /** Powers of one's own, before all others: they see every request, and may hear its end. */
+  powers?: readonly Power[];
   limits?: Partial<Limits>;
   timeouts?: Partial<Timeouts>;
   breaker?: Partial<BreakerOptions>;

@@ -66,6 +66,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   if (tokens) powers.push(checkTokens(tokens, metrics));
   if (cache) powers.push(cacheResponses(cache, metrics)); // behind the token check: a stored answer is an answer
   const budget = new RetryBudget(rest.retry);
+  powers.unshift(...(rest.powers ?? []));
   powers.push(forward({ send: engine.send, breaker, budget, timeouts, metrics, log }));
   // #endregion
 

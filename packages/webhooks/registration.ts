@@ -12,7 +12,9 @@ import { ENDPOINTS, fieldsOf } from './protocol.ts';
 import { readSecret, type Secret } from './signature.ts';
 
 /** Where the shop keeps its secrets: the table `shop.secrets` (shop-database.ts). */
-type Pool = Pick<pg.Pool, 'query'>;
+interface Pool {
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
+}
 
 export interface KeyRing extends AsyncDisposable {
   /** Those that are valid now. */

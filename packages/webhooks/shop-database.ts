@@ -6,11 +6,22 @@ import { createDatabase } from '@patterns/services/database';
 import { findPostgres } from '@patterns/services/postgres';
 import { createTables } from './database.ts';
 
+/** The secrets alone (registration.ts), for whoever takes webhooks and has tables of his own beside. */
+export const SECRETS_SCHEMA = `
+  create schema if not exists shop;
+  create table if not exists shop.secrets (
+    secret text primary key,
+    provider text not null,
+    endpoint text not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz                         -- null: until it is rotated
+  );`;
+
 /** In a schema of their own: the database may be somebody else's. The lock keeps two shops that start at once from creating
  *  the same table twice; one query text is one transaction, so it is held to the end. */
 const SCHEMA = `
   select pg_advisory_xact_lock(hashtextextended('patterns: shop', 0));
-  create schema if not exists shop;
+  ${SECRETS_SCHEMA}
 
   -- Events that have been accepted: the row is the promise that was given with the 2xx.
   create table if not exists shop.inbox (
@@ -43,13 +54,6 @@ const SCHEMA = `
     change bigint not null
   );
 
-  create table if not exists shop.secrets (
-    secret text primary key,
-    provider text not null,
-    endpoint text not null,
-    created_at timestamptz not null default now(),
-    expires_at timestamptz                         -- null: until it is rotated
-  );
   create table if not exists shop.reconciliations (
     provider text primary key,
     cursor text not null

@@ -15,7 +15,7 @@ export interface Call {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
   /** With its query. */
   readonly path: string;
-  /** Sent as JSON. */
+  /** Sent as JSON; a form as a form. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   /** Asking twice does what asking once does. Default: by the method, or an `Idempotency-Key`. */
@@ -99,13 +99,13 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
         dispatcher: options.agent,
         method: call.method,
         headers: {
-          ...(call.body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...(call.body === undefined ? {} : { 'Content-Type': isForm(call.body) ? FORM : 'application/json' }),
           ...call.headers,
           ...authorization(context.subject),
           [DEADLINE_HEADER]: String(Math.max(0, Math.floor(limitMs - RESERVE_MS))),
           traceparent: span.traceparent,
         },
-        body: call.body === undefined ? null : JSON.stringify(call.body),
+        body: call.body === undefined ? null : isForm(call.body) ? String(call.body) : JSON.stringify(call.body),
         signal: limit.signal,
       });
       span.set('http.response.status_code', answer.statusCode);
@@ -147,6 +147,9 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
     return { Authorization: `Bearer ${options.identity.tokenFor(options.audience, subject)}` };
   }
 }
+
+const FORM = 'application/x-www-form-urlencoded';
+const isForm = (body: unknown) => body instanceof URLSearchParams;
 
 const NOT_CONNECTED = new Set(['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH']);
 

@@ -24,13 +24,18 @@ export async function runService(
 ): Promise<void> {
   await main(async (stack, signal) => {
     const log = createLog(name);
-    if (process.env.OTEL_EXPORTER_OTLP_ENDPOINT) {
-      const { exportSpans } = await import('./span-export.ts'); // loading it takes longer than all the rest
-      stack.use(exportSpans({ service: name, log }));
-    }
+    const exporting = process.env.OTEL_EXPORTER_OTLP_ENDPOINT ? exportSpans(name, log) : undefined;
+    if (exporting) stack.defer(async () => (await exporting)[Symbol.asyncDispose]());
     const { url } = stack.use(await start({ log, port: envPort(), signal }));
+    await exporting;
     console.log(url ? `listening on ${url}` : 'running');
   });
+}
+
+/** Loaded beside the start, and only when it is wanted: it takes longer than all the rest. */
+async function exportSpans(service: string, log: Log): Promise<AsyncDisposable> {
+  const spans = await import('./span-export.ts');
+  return spans.exportSpans({ service, log });
 }
 
 /** @throws {ConfigError} when it is not set */

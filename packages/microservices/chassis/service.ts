@@ -71,14 +71,14 @@ const beginTrace: RequestHandler = (request, _response, next) => {
 };
 
 /** A span and a measurement for each request, under the name of its route: `GET /orders/:id` is one, with however many orders. */
-export function observe(metrics: Metrics): RequestHandler {
+export function observe(metrics?: Metrics): RequestHandler {
   return (request, response, next) => {
     const span = spanOf(response);
     const startedAt = performance.now();
     response.once('close', () => {
       const route = request.route ? `${request.baseUrl}${request.route.path}` : 'none';
       const { statusCode: status } = response;
-      metrics.requests.observe({ method: request.method, route, status }, (performance.now() - startedAt) / 1_000);
+      metrics?.requests.observe({ method: request.method, route, status }, (performance.now() - startedAt) / 1_000);
       span.name = `${request.method} ${route}`;
       span.set('http.request.method', request.method);
       span.set('http.route', route);

@@ -1,0 +1,134 @@
+/**
+ * The town: all services at once, each a process with a database of its own, started together and in no order. Who is not there yet
+ * is waited for by whoever needs him, which is also what happens when one of them is killed and comes back.
+ *
+ * `node server.ts` finds or starts Redis and PostgreSQL, starts the town, and says where its gateway is. It ends with ^C.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { main } from '@patterns/kit/main';
+import { type ChildProgram, type Exit, startProcess } from '@patterns/kit/testing/processes';
+import { createDatabase } from '@patterns/services/database';
+import { redisKeyspace } from '@patterns/services/keyspace';
+import { findPostgres } from '@patterns/services/postgres';
+import { findRedis } from '@patterns/services/redis';
+import { sayWhatToDo } from './town-hints.ts';
+import { DATABASES, type DatabaseOwner, type Member, planTown } from './town-plan.ts';
+
+export type Overrides = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+export interface TownOptions {
+  /** Any database of a server on which databases may be created. */
+  databaseUrl: string;
+  redisUrl: string;
+  redisPrefix: string;
+  userInstances?: number;
+  /** Added to the environment of each, by its name. A function is told everybody's address first, to put a proxy before it. */
+  env?: Overrides | ((urlOf: (name: string) => string) => Overrides | Promise<Overrides>);
+  onLine?: (line: string, name: string, stream: 'stdout' | 'stderr') => void;
+  signal?: AbortSignal;
+}
+
+export interface Town extends AsyncDisposable {
+  /** The gateway's. */
+  readonly url: string;
+  /** Of everybody: `order`, `user-1`, `sidecar` (before payment), ... */
+  readonly names: readonly string[];
+  urlOf(name: string): string;
+  /** Of the latest process of that name. */
+  pidOf(name: string): number;
+  databaseUrlOf(name: DatabaseOwner): string;
+  /** Sends the signal (default SIGKILL), and resolves when the process is gone. */
+  kill(name: string, signal?: NodeJS.Signals): Promise<Exit>;
+  /** Starts it again, at its old address. Resolves when it is there. */
+  start(name: string): Promise<void>;
+}
+
+/** A start takes seconds on a busy machine: nine processes, each with its libraries. */
+const START_MS = 30_000;
+
+// #region start
+/** Starts everybody in parallel, and resolves when all of them are there. */
+export async function startTown({
+  userInstances = 1,
+  env = {},
+  onLine,
+  signal,
+  ...options
+}: TownOptions): Promise<Town> {
+  await using opened = new AsyncDisposableStack();
+  const directory = opened.adopt(await mkdtemp(join(tmpdir(), 'town-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const databases = Object.fromEntries(
+    await Promise.all(
+      DATABASES.map(async (name) => [name, opened.use(await createDatabase(options.databaseUrl, name)).url] as const),
+    ),
+  );
+  const plan = await planTown({ ...options, databases, directory, userInstances });
+  const memberOf = (name: string): Member => {
+    const found = plan.find((member) => member.name === name);
+    if (!found) throw new RangeError(`there is no ${name}; there are ${plan.map((member) => member.name).join(', ')}`);
+    return found;
+  };
+  const urlOf = (name: string) => memberOf(name).url;
+  const overrides = typeof env === 'function' ? await env(urlOf) : env;
+  for (const name of Object.keys(overrides)) memberOf(name);
+
+  const processes = new Map<string, ChildProgram>();
+  const start = async (name: string): Promise<void> => {
+    const { file, env } = memberOf(name);
+    signal?.throwIfAborted();
+    const child = startProcess(file, {
+      name,
+      // The log of nine services is for who asks for it.
+      env: { LOG_LEVEL: process.env.LOG_LEVEL || 'warn', ...env, ...overrides[name] },
+      onLine: (line, stream) => onLine?.(line, name, stream),
+    });
+    processes.set(name, child);
+    await child.line(/\blistening on |^running\b/, { withinMs: START_MS });
+  };
+  // The gateway first, so that nobody comes any more; then all others at once.
+  opened.defer(() => Promise.all(processes.values().map((child) => child[Symbol.asyncDispose]())).then(() => {}));
+  opened.defer(async () => processes.get('gateway')?.[Symbol.asyncDispose]());
+  await Promise.all(plan.map(({ name }) => start(name)));
+  // #endregion
+
+  const running = opened.move();
+  return {
+    url: urlOf('gateway'),
+    names: plan.map(({ name }) => name),
+    urlOf,
+    pidOf: (name) => processes.get(memberOf(name).name)!.pid,
+    databaseUrlOf: (name) => databases[name]!,
+    kill: (name, by) => processes.get(memberOf(name).name)!.kill(by),
+    start,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+if (import.meta.main) {
+  await main(async (stack, signal) => {
+    const [redis, postgres] = await Promise.all([
+      findRedis({ progress: console.log, signal }).then((service) => stack.use(service)),
+      findPostgres({ progress: console.log, signal }).then((service) => stack.use(service)),
+    ]);
+    console.log(`${redis.about}\n${postgres.about}`);
+    const { prefix: redisPrefix } = stack.use(redisKeyspace(redis.url, 'microservices'));
+    const onLine = (line: string, _name: string, stream: string) => {
+      if (stream === 'stderr') console.error(line);
+    };
+    const town = stack.use(
+      await startTown({
+        databaseUrl: postgres.url,
+        redisUrl: redis.url,
+        redisPrefix,
+        userInstances: 2,
+        onLine,
+        signal,
+      }),
+    );
+    sayWhatToDo(town);
+  });
+}

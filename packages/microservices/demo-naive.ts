@@ -3,30 +3,18 @@
  * or is killed.
  */
 import type { Stage } from '@patterns/kit/demo';
-import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
-import { type ChildProgram, startProcess } from '@patterns/kit/testing/processes';
-import { until } from '@patterns/kit/testing/until';
-import { httpWire } from '@patterns/kit/wire';
-import { createDatabase } from '@patterns/services/database';
-import { findPostgres } from '@patterns/services/postgres';
-import pg from 'pg';
-import { NAIVE_SCHEMA, type NaiveService } from './naive.ts';
+import { openNaiveTown, TOTAL } from './demo-naive-town.ts';
 
 /** Customers of one scene. */
 const CROWD = 10;
 /** One before, one afterwards, and a crowd in each of the two scenes; who asks again still wants one meal. */
 const MEALS = 2 + 2 * CROWD;
-/** In cents. */
-const TOTAL = 1_250;
-/** Ten times what a process needs to start: the machine may be busy with other things. */
-const START_MS = 30_000;
 
 export async function runNaive(stage: Stage): Promise<void> {
   const { story } = stage;
-  const town = await openTown(stage);
-  story.wire('customer', 'order', 'POST /orders');
-  const statuses = await town.order(1);
-  story.wire('order', 'customer', `${statuses[0]}, when the charge is made and the SMS is sent`);
+  const town = await openNaiveTown(stage);
+  await town.order(1);
+  story.act('order', 'has asked payment, which has asked notification; each has waited for the next one');
   town.sumUp();
 
   story.fault('notification is killed');
@@ -85,77 +73,6 @@ export async function runNaive(stage: Stage): Promise<void> {
     `naive: ${books.charges} charges for ${books.paid} paid orders: the money does not add up, and never will`,
     books.charged !== books.paid * TOTAL && books.unfinished === 3 * CROWD,
   );
-}
-
-/** Three processes, one database, and the line from order to payment. */
-async function openTown({ story, signal, use }: Stage) {
-  const postgres = use(await findPostgres({ signal }));
-  const { url } = use(await createDatabase(postgres.url, 'naive_town'));
-  const pool = new pg.Pool({ connectionString: url, max: 2, application_name: 'demo' });
-  pool.on('error', () => {}); // unlike theirs
-  use({ [Symbol.asyncDispose]: () => pool.end() });
-  await pool.query(NAIVE_SCHEMA);
-  let isShown = true;
-  const wire = httpWire({ story, client: 'order', server: 'payment' });
-  const onData: typeof wire.onData = (chunk, info) => isShown && wire.onData(chunk, info);
-  const line = use(await startFaultProxy('http://127.0.0.1:1', { onData }));
-  const notificationLine = use(await startFaultProxy('http://127.0.0.1:1'));
-  const programs = {} as Record<NaiveService, ChildProgram>;
-  const urls = {} as Record<NaiveService, string>;
-  const next = { order: line.url, payment: notificationLine.url, notification: '' };
-
-  const start = async (name: NaiveService) => {
-    const env = { DATABASE_URL: url, NEXT_URL: next[name] };
-    programs[name] = use(startProcess(new URL('naive.ts', import.meta.url), { args: [name], env, signal }));
-    urls[name] = await programs[name].url(START_MS);
-    if (name === 'payment') line.target(urls.payment);
-    if (name === 'notification') notificationLine.target(urls.notification);
-  };
-  await Promise.all([start('order'), start('payment'), start('notification')]);
-
-  const orderOnce = async (customer: string): Promise<number> => {
-    const response = await fetch(`${urls.order}/orders`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ customer, total: TOTAL }),
-      signal,
-    });
-    await response.text();
-    return response.status;
-  };
-  return {
-    programs,
-    line,
-    start,
-    /** From now on what crosses the line is told in sums. */
-    sumUp() {
-      isShown = false;
-    },
-    /** @returns the statuses. */
-    order: (n: number) => Promise.all(Array.from({ length: n }, (_, i) => orderOnce(`customer ${i}`))),
-    /** As `order`, for those who may never get an answer. */
-    crowd(n: number) {
-      const crowd = { answered: 0, settled: Promise.resolve() as Promise<unknown> };
-      const each = (i: number) => orderOnce(`customer ${i}`).then(() => crowd.answered++);
-      crowd.settled = Promise.allSettled(Array.from({ length: n }, (_, i) => each(i)));
-      return crowd;
-    },
-    untilCharged: (n: number) =>
-      until(`${n} charges`, async () => (await pool.query('select from naive.charges')).rowCount === n, { signal }),
-    endConnections: () =>
-      pool.query(`select pg_terminate_backend(pid) from pg_stat_activity
-                   where datname = current_database() and application_name <> 'demo'`),
-    async books() {
-      const { rows } = await pool.query<Record<'paid' | 'unfinished' | 'charges' | 'charged' | 'messages', number>>(
-        `select (select count(*) from naive.orders where status = 'paid')::int as paid,
-                (select count(*) from naive.orders where status = 'placed')::int as unfinished,
-                (select count(*) from naive.charges)::int as charges,
-                (select coalesce(sum(amount), 0) from naive.charges)::int as charged,
-                (select count(*) from naive.messages)::int as messages`,
-      );
-      return rows[0]!;
-    },
-  };
 }
 
 const summary = (statuses: number[]) => `${statuses.length} × ${[...new Set(statuses)].join(', ')}`;

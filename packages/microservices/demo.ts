@@ -7,7 +7,7 @@ import { runNaive } from './demo-naive.ts';
 import { runSound } from './demo-sound.ts';
 
 const demo: Demo = {
-  actors: ['order', 'customer', 'payment', 'notification'],
+  actors: ['customer', 'gateway', 'order', 'payment', 'notification', 'user', 'Redis', 'PostgreSQL'],
   naive: {
     about: 'the textbook version: three services that call each other in a row, and wait',
     run: runNaive,

@@ -42,7 +42,10 @@ requirePostgres()('tracking', () => {
     const all = await rest(stream);
     const metres = Array.from({ length: 10 }, (_, i) => 900 - i * 100);
     expect(all.map(({ data }) => (data.type === 'state' ? data.state : data.metres))).toEqual([
-      ...['paid', 'cooking', 'on-the-way', ...metres],
+      'paid',
+      'cooking',
+      'on-the-way',
+      ...metres,
       'delivered',
     ]);
     expect(all.every(({ event, data }) => event === data.type)).toBe(true);

@@ -58,7 +58,7 @@ export async function planTown({
       env: {
         PORT: String(ports.get(name)),
         SERVICE_PUBLIC_KEYS: publicKeys,
-        DATABASE_URL: database ? `${database}?application_name=${name}` : '', // who it is, in pg_stat_activity
+        DATABASE_URL: database ? named(database, name) : '',
         ...env,
       },
     };
@@ -84,11 +84,19 @@ export async function planTown({
   // #endregion
 }
 
+/** Who it is, in pg_stat_activity. */
+function named(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl);
+  url.searchParams.set('application_name', name);
+  return url.href;
+}
+
 function makeKeys() {
-  const pem = {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  } as const;
-  const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256', ...pem });
+  const pair = () =>
+    generateKeyPairSync('ec', {
+      namedCurve: 'P-256',
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    });
   return { gateway: pair(), order: pair() } satisfies Record<(typeof CALLERS)[number], object>;
 }

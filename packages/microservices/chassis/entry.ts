@@ -56,12 +56,15 @@ export function envUrls(name: string): string[] {
   throw new ConfigError(`${name}: expected http://host:port, and commas between if there are several`);
 }
 
-/** Who this service is. @throws {ConfigError} */
-export function envIdentity(service: string): Identity {
-  const privateKey = process.env.SERVICE_KEY;
-  if (!privateKey) throw new ConfigError('SERVICE_KEY is not set: a private key for ES256, as PEM');
-  return openIdentity({ service, privateKey });
+/** The private key of this service, as PEM. @throws {ConfigError} */
+export function envServiceKey(): string {
+  const key = process.env.SERVICE_KEY;
+  if (!key) throw new ConfigError('SERVICE_KEY is not set: a private key for ES256, as PEM');
+  return key;
 }
+
+/** Who this service is. @throws {ConfigError} */
+export const envIdentity = (service: string): Identity => openIdentity({ service, privateKey: envServiceKey() });
 
 /** The public keys of those who may call, for `requireService`. @throws {ConfigError} */
 export function envCallers(...names: string[]): Record<string, string> {

@@ -72,7 +72,9 @@ export async function* subscribe(
 }
 // #endregion
 
-interface Connection {
+export interface Connection {
+  /** Of the stream; by default, the ticker's. */
+  path?: string;
   cursor: string | undefined;
   signal: AbortSignal | undefined;
   silenceMs: number;
@@ -80,10 +82,10 @@ interface Connection {
   onEnd: () => void;
 }
 
-/** The messages of one response, until it ends or breaks. */
-async function* connect(
+/** The messages of one response, until it ends or breaks. @throws {SseError} when asking again cannot help. */
+export async function* connect(
   url: string,
-  { cursor, signal, silenceMs, onRetry, onEnd }: Connection,
+  { path = PATH, cursor, signal, silenceMs, onRetry, onEnd }: Connection,
 ): AsyncGenerator<EventSourceMessage> {
   const line = new AbortController();
   /** Waits for the line, but not for ever: a peer that vanished without a word is never reported by TCP to a reader. */
@@ -93,7 +95,7 @@ async function* connect(
   };
   try {
     const response = await hear(
-      fetch(new URL(PATH, url), {
+      fetch(new URL(path, url), {
         headers: { Accept: 'text/event-stream', ...(cursor ? { 'Last-Event-ID': cursor } : {}) },
         signal: signal ? AbortSignal.any([signal, line.signal]) : line.signal,
       }),

@@ -9,7 +9,7 @@ import { CallError } from './call-error.ts';
 import { documentId, documents, type ScreenName } from './documents.ts';
 import { type Answer, type Cost, type HttpClient, openHttpClient } from './http-client.ts';
 import { GRAPHQL_PATH, GRAPHQL_RESPONSE, POSTS, USERS } from './protocol.ts';
-import { asList, asObject, type Json } from './read-json.ts';
+import { asList, asObject, type Json, textAt } from './read-json.ts';
 import { graphqlScreens, type Rest, restScreens, type Screens } from './screens.ts';
 
 export interface ScreenOptions {
@@ -62,8 +62,8 @@ export async function graphqlScreen<Name extends ScreenName>(
   const variables = documents[name].includes('$id') ? { id: `${userId}` } : {};
   const headers = { Accept: GRAPHQL_RESPONSE };
   if (trusted) {
-    at.searchParams.set('documentId', documentId(documents[name]));
-    at.searchParams.set('variables', JSON.stringify(variables));
+    at.search = `documentId=${documentId(documents[name])}`;
+    if (documents[name].includes('$id')) at.search += `&variables=${encodeURIComponent(JSON.stringify(variables))}`;
     return graphqlScreens[name](checkGraphql(await http.ask(at, { headers })));
   }
   const body = JSON.stringify({ query: documents[name], variables });
@@ -75,8 +75,8 @@ export async function graphqlScreen<Name extends ScreenName>(
 function checkGraphql({ status, body }: Answer): Json {
   const { data, errors } = asObject(body, 'answer');
   if (errors === undefined && data) return asObject(data, 'data');
-  const [error = {}] = asList(errors ?? [], 'errors');
-  const message = String(error.message ?? `status ${status}`);
+  const [error] = asList(errors ?? [], 'errors');
+  const message = error ? textAt(error, 'message') : `status ${status}`;
   if (data) throw new CallError('partial', message, { status, data });
   throw new CallError(status === 200 ? 'failed' : codeOf(status), message, { status });
 }

@@ -43,6 +43,8 @@ export interface HttpClientOptions {
   timeoutMs?: number;
   /** 64: as good as no limit, as over HTTP/2. Over HTTP/1.1 a browser opens six to a server, and what comes then waits. */
   connections?: number;
+  /** Whether answers are kept, to be used again. */
+  caching?: boolean;
 }
 
 export interface HttpClient extends Disposable {
@@ -54,7 +56,7 @@ export interface HttpClient extends Disposable {
 
 /** Opens the connections when they are needed, and closes them when disposed. */
 export function openHttpClient(options: HttpClientOptions = {}): HttpClient {
-  const { token, signal, timeoutMs = 10_000, connections = 64 } = options;
+  const { token, signal, timeoutMs = 10_000, connections = 64, caching = true } = options;
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const cache = new PrivateCache<Answer>();
   const bytesSince = byteCounter();
@@ -77,7 +79,7 @@ export function openHttpClient(options: HttpClientOptions = {}): HttpClient {
       return renewed;
     }
     const answer = readAnswer(received);
-    if (answer.status === 200) cache.store(url, received.headers, answer);
+    if (answer.status === 200 && caching) cache.store(url, received.headers, answer);
     else cache.remove(url);
     return answer;
   }

@@ -9,22 +9,22 @@ import { type Viewer, visibleEmail } from './viewer.ts';
 export const naiveSchema = buildSchema(`
   type Query {
     user(id: ID!): User
-    posts(first: Int): Posts!
+    posts(first: Int): PostConnection!
   }
   type Mutation {
     createPost(authorId: ID!, title: String!, body: String!): Post!
   }
-  type User { id: ID!  name: String!  email: String  bio: String!  postCount: Int!  posts(first: Int): Posts! }
-  type Post { id: ID!  title: String!  body: String!  author: User!  commentCount: Int!  comments(first: Int): Comments! }
+  type User { id: ID!  name: String!  email: String  bio: String!  postCount: Int!  posts(first: Int): PostConnection! }
+  type Post { id: ID!  title: String!  body: String!  author: User!  commentCount: Int!  comments(first: Int): CommentConnection! }
   type Comment { id: ID!  body: String!  author: User! }
-  type Posts { nodes: [Post!]! }
-  type Comments { nodes: [Comment!]! }
+  type PostConnection { nodes: [Post!]! }
+  type CommentConnection { nodes: [Comment!]! }
 `);
 
 export interface NaiveContext {
   viewer: Viewer;
   /** Runs a query, and counts it. */
-  query<Row extends object>(text: string, values?: unknown[]): Promise<Row[]>;
+  query: <Row extends object>(text: string, values?: unknown[]) => Promise<Row[]>;
   /** Loaders that live as long as the process; see `oneLoaderForAll`. */
   users: UserLoader | undefined;
 }

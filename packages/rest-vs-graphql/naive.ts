@@ -21,7 +21,7 @@ import pg from 'pg';
 import { type NaiveContext, naiveRoot, naiveSchema, oneLoaderForAll } from './naive-schema.ts';
 import { GRAPHQL_PATH, SQL_STATEMENTS_HEADER } from './protocol.ts';
 import { createBlog } from './tables.ts';
-import { readViewer, type Tokens } from './viewer.ts';
+import { DEMO_TOKENS, readViewer, type Tokens } from './viewer.ts';
 
 export interface NaiveOptions {
   /** Its tables are there. */
@@ -78,7 +78,8 @@ if (import.meta.main) {
     const postgres = stack.use(await findPostgres({ progress: console.log, signal }));
     await createBlog(postgres.url);
     const sharedLoader = process.env.SHARED_LOADER === '1';
-    const server = stack.use(await startNaiveServer({ databaseUrl: postgres.url, port: envPort(), sharedLoader }));
+    const options = { databaseUrl: postgres.url, port: envPort(), tokens: DEMO_TOKENS, sharedLoader };
+    const server = stack.use(await startNaiveServer(options));
     console.log(`listening on ${server.url}`);
     const query = '{ posts(first: 10) { nodes { title author { name } } } }';
     console.log(`in another terminal: curl -G ${server.url}${GRAPHQL_PATH} --data-urlencode 'query=${query}'`);

@@ -1,0 +1,187 @@
+/** The client, against both servers; and against a server of the test's own, where an answer is wanted that those never give. */
+import { createServer, type RequestListener } from 'node:http';
+import { MemoryFeed } from '@patterns/feed/memory-feed';
+import { listen } from '@patterns/kit/listen';
+import { createDatabase } from '@patterns/services/database';
+import { requirePostgres } from '@patterns/services/testing';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { CallError } from '../call-error.ts';
+import { graphqlScreen, restScreen } from '../client.ts';
+import { documents, type ScreenName, trustedDocuments } from '../documents.ts';
+import { startGraphql } from '../graphql.ts';
+import { openHttpClient } from '../http-client.ts';
+import { GRAPHQL_RESPONSE } from '../protocol.ts';
+import { startRest } from '../rest.ts';
+import { createBlog } from '../tables.ts';
+import { DEMO_TOKENS as tokens } from '../viewer.ts';
+
+requirePostgres()('the client', () => {
+  const stack = new AsyncDisposableStack();
+  let restUrl: string;
+  let graphqlUrl: string;
+
+  beforeAll(async () => {
+    const { url: databaseUrl } = stack.use(await createDatabase(inject('databaseUrl'), 'client'));
+    await createBlog(databaseUrl);
+    restUrl = stack.use(await startRest({ databaseUrl, tokens })).url;
+    graphqlUrl = stack.use(await startGraphql({ databaseUrl, tokens, feed: new MemoryFeed(), trustedDocuments })).url;
+  });
+  afterAll(() => stack.disposeAsync());
+
+  type Http = ReturnType<typeof openHttpClient>;
+  const ways: Record<string, <Name extends ScreenName>(name: Name, http: Http) => Promise<unknown>> = {
+    REST: (name, http) => restScreen(restUrl, name, { http }),
+    'REST, sparse': (name, http) => restScreen(restUrl, name, { http, sparse: true }),
+    'GraphQL, its text by POST': (name, http) => graphqlScreen(graphqlUrl, name, { http, trusted: false }),
+    'GraphQL, its hash by GET': (name, http) => graphqlScreen(graphqlUrl, name, { http }),
+  };
+
+  test('shows the same screen, whichever way it comes', async () => {
+    using http = openHttpClient();
+    for (const name of Object.keys(documents) as ScreenName[]) {
+      const screens = await Promise.all(Object.values(ways).map((get) => get(name, http)));
+      for (const screen of screens) expect(screen).toEqual(screens[0]);
+    }
+    const feed = await graphqlScreen(graphqlUrl, 'feed', { http });
+    expect(feed.posts).toHaveLength(10);
+    expect(feed.posts.map(({ comments }) => comments.length)).toEqual(Array(10).fill(3));
+  });
+
+  /** Requests, round trips and statements of each screen, by way. */
+  const COSTS = {
+    REST: { badge: [1, 1, 1], profile: [2, 1, 2], feed: [31, 3, 31] },
+    'REST, sparse': { badge: [1, 1, 1], profile: [2, 1, 2], feed: [31, 3, 31] },
+    'GraphQL, its text by POST': { badge: [1, 1, 1], profile: [1, 1, 2], feed: [1, 1, 4] },
+    'GraphQL, its hash by GET': { badge: [1, 1, 1], profile: [1, 1, 2], feed: [1, 1, 4] },
+  };
+
+  test.each(Object.entries(COSTS))('asks no more often than it must: %s', async (way, expected) => {
+    for (const [name, costs] of Object.entries(expected)) {
+      using http = openHttpClient();
+      await ways[way]!(name as ScreenName, http);
+      const { requests, roundTrips, statements } = http.takeCost();
+      expect([requests, roundTrips, statements], name).toEqual(costs);
+    }
+  });
+
+  test('of a profile, sparse fields send less than a third', async () => {
+    using http = openHttpClient();
+    await restScreen(restUrl, 'profile', { http });
+    const whole = http.takeCost().bytes;
+    await restScreen(restUrl, 'profile', { http, sparse: true });
+    expect(http.takeCost().bytes).toBeLessThan(whole / 3);
+  });
+
+  test('what it has already comes as a 304, except by POST', async () => {
+    const again: Record<string, number[]> = {};
+    for (const [way, get] of Object.entries(ways)) {
+      using http = openHttpClient();
+      await get('profile', http);
+      http.takeCost();
+      await get('profile', http);
+      const { requests, notModified } = http.takeCost();
+      again[way] = [requests, notModified];
+    }
+    expect(again).toEqual({
+      REST: [2, 2],
+      'REST, sparse': [2, 2],
+      'GraphQL, its text by POST': [1, 0],
+      'GraphQL, its hash by GET': [1, 1],
+    });
+  });
+
+  test('who is not there is `not-found`, over both', async () => {
+    using http = openHttpClient();
+    for (const screen of [
+      restScreen(restUrl, 'profile', { http, userId: 999 }),
+      graphqlScreen(graphqlUrl, 'profile', { http, userId: 999 }),
+    ]) {
+      await expect(screen).rejects.toMatchObject({ name: 'CallError', code: 'not-found' });
+    }
+  });
+
+  test('a token that nobody knows is refused, over both', async () => {
+    using http = openHttpClient({ token: 'stolen' });
+    for (const screen of [restScreen(restUrl, 'badge', { http }), graphqlScreen(graphqlUrl, 'badge', { http })]) {
+      await expect(screen).rejects.toMatchObject({ code: 'refused', status: 401 });
+    }
+  });
+});
+
+describe('answers that are not what they should be', () => {
+  const USER = { user: { name: 'Ada', postCount: 1 } };
+
+  const server = async (answer: RequestListener) => await listen(createServer(answer));
+  const json =
+    (status: number, body: unknown, headers: Record<string, string> = {}): RequestListener =>
+    (_request, response) => {
+      response.writeHead(status, { 'Content-Type': GRAPHQL_RESPONSE, ...headers }).end(JSON.stringify(body));
+    };
+
+  /** How asking for the badge over GraphQL ends. */
+  async function failureOf(answer: RequestListener, options = {}): Promise<CallError> {
+    await using stub = await server(answer);
+    using http = openHttpClient(options);
+    return await graphqlScreen(stub.url, 'badge', { http }).then(
+      () => expect.unreachable(),
+      (error: CallError) => error,
+    );
+  }
+
+  test('data with errors is no success, though its status is 200, and what came is not lost', async () => {
+    const errors = [{ message: 'too slow', path: ['user', 'posts'] }];
+    const failure = await failureOf(json(200, { data: USER, errors }));
+    expect(failure).toMatchObject({ code: 'partial', message: 'too slow', status: 200, data: USER });
+  });
+
+  test('errors without data: refused, failed, or, where the status says nothing, failed', async () => {
+    const body = { errors: [{ message: 'no' }] };
+    for (const [status, code] of [
+      [400, 'refused'],
+      [429, 'refused'],
+      [503, 'failed'],
+      [200, 'failed'],
+    ] as const) {
+      expect(await failureOf(json(status, body))).toMatchObject({ code, message: 'no' });
+    }
+  });
+
+  test('what is not JSON, or not what was agreed on, is `protocol`', async () => {
+    const page: RequestListener = (_request, response) => {
+      response.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway</h1>');
+    };
+    expect(await failureOf(page)).toMatchObject({ code: 'protocol', status: 502 });
+    expect(await failureOf(json(200, { data: { user: { name: 'Ada' } } }))).toMatchObject({
+      code: 'protocol',
+      message: 'postCount is not a number',
+    });
+  });
+
+  test('an answer that does not come in time is `timeout`, a line that breaks `network`', async () => {
+    const half: RequestListener = (_request, response) => {
+      response.writeHead(200, { 'Content-Type': GRAPHQL_RESPONSE }).write('{"data":');
+    };
+    expect(await failureOf(half, { timeoutMs: 100 })).toMatchObject({ code: 'timeout' });
+    const cut: RequestListener = (request) => void request.socket.destroy();
+    expect(await failureOf(cut)).toMatchObject({ code: 'network' });
+  });
+
+  /** Asks twice, and counts what reached the server. */
+  async function askTwice(headers: Record<string, string>) {
+    const asked: (string | undefined)[] = [];
+    await using stub = await server((request, response) => {
+      asked.push(request.headers['if-none-match']);
+      json(200, { data: USER }, headers)(request, response);
+    });
+    using http = openHttpClient();
+    for (let i = 0; i < 2; i++) await graphqlScreen(stub.url, 'badge', { http });
+    return asked;
+  }
+
+  test('what is fresh is not asked for again, and what may not be kept is not kept', async () => {
+    expect(await askTwice({ 'Cache-Control': 'public, max-age=60' })).toEqual([undefined]);
+    expect(await askTwice({ 'Cache-Control': 'public, max-age=60', Age: '60' })).toEqual([undefined, undefined]);
+    expect(await askTwice({ 'Cache-Control': 'no-cache, max-age=60', ETag: '"a"' })).toEqual([undefined, '"a"']);
+    expect(await askTwice({ 'Cache-Control': 'no-store', ETag: '"a"' })).toEqual([undefined, undefined]);
+  });
+});

@@ -5,6 +5,7 @@
 import { HttpProblem, type ProblemOptions } from '@patterns/kit/problem';
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
 import { BlogError, type BlogErrorCode } from './blog-error.ts';
+import type { Announce } from './comment-feed.ts';
 import { etagOfText, isCurrent } from './conditional.ts';
 import type { Database } from './database.ts';
 import { whenLeft } from './departure.ts';
@@ -17,18 +18,24 @@ export interface Answer {
   readonly body: unknown;
 }
 
-export type Handler = (context: Context, request: Request<Record<string, string>>) => Promise<Answer>;
+/** What a handler works with. */
+export interface RestContext extends Context {
+  readonly announce: Announce;
+}
+
+export type Handler = (context: RestContext, request: Request<Record<string, string>>) => Promise<Answer>;
 
 /** Makes Express's handlers of ours. When the client leaves, the statement under way is cancelled. */
 export function answerWith(
   database: Database,
   tokens: Tokens,
+  announce: Announce,
 ): (handler: Handler) => RequestHandler<Record<string, string>> {
   return (handler) => async (request, response) => {
     const db = database.forRequest(whenLeft(response));
     try {
       const viewer = readViewer(request.get('Authorization'), tokens);
-      const answer = await handler({ db, viewer }, request);
+      const answer = await handler({ db, viewer, announce }, request);
       response.set(SQL_STATEMENTS_HEADER, String(db.statements));
       if (request.method === 'GET' || request.method === 'HEAD') sendRepresentation(request, response, answer);
       else send(response.set('Cache-Control', 'no-store'), answer, JSON.stringify(answer.body));

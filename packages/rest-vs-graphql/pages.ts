@@ -31,7 +31,7 @@ export async function answerPage<Row extends { readonly id: number }>(
   const [path, query] = request.originalUrl.split('?');
   const next = new URLSearchParams(query);
   next.set('after', encodeCursor(kind, page.at(-1)!.id));
-  return { body, headers: { Link: `<${path}?${next}>; rel="next"` } };
+  return { body, headers: { Link: `<${path}?${next.toString()}>; rel="next"` } };
 }
 // #endregion
 

@@ -84,6 +84,7 @@ export const getComment: Handler = async (context, request) => {
 
 export const postComment: Handler = async (context, request) => {
   const comment: Comment = await createComment(context, readId(request.params.id!), readNewComment(request.body));
+  await context.announce(comment);
   const location = `${POSTS}/${comment.postId}/comments/${comment.id}`;
   return { status: 201, headers: { Location: location }, body: comment };
 };

@@ -6,11 +6,13 @@
  * It ends on SIGTERM, when what is in flight is answered.
  */
 import { createServer } from 'node:http';
+import type { Feed } from '@patterns/feed/feed';
 import { type Listening, listen } from '@patterns/kit/listen';
 import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { methodNotAllowed, notFound, problemHandler } from '@patterns/kit/problem';
 import express from 'express';
 import { answerWith, asHttpProblem } from './answer.ts';
+import { announceOn, type CommentAdded } from './comment-feed.ts';
 import { type DatabaseOptions, openDatabase } from './database.ts';
 import { createMetrics } from './metrics.ts';
 import { answersJson, takes } from './negotiation.ts';
@@ -22,6 +24,8 @@ import type { Tokens } from './viewer.ts';
 export interface RestOptions extends Omit<DatabaseOptions, 'url'> {
   /** With the tables of `createBlog` (tables.ts). */
   databaseUrl: string;
+  /** Where new comments are announced; by default nobody hears of them. */
+  feed?: Feed<CommentAdded>;
   /** What clients may show to say who they are; by default nobody is anybody. */
   tokens?: Tokens;
   port?: number | undefined;
@@ -36,6 +40,7 @@ const TIMEOUTS = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeo
 /** Starts the REST server. Any number of them may share one database. */
 export async function startRest({
   databaseUrl,
+  feed,
   tokens = new Map(),
   port,
   log = createLog('rest'),
@@ -52,7 +57,7 @@ export async function startRest({
   app.use(logRequests(log), metrics.watch);
 
   // #region menu
-  const answer = answerWith(database, tokens);
+  const answer = answerWith(database, tokens, announceOn(feed, log));
   const json = [takes('application/json', 'Accept'), express.json({ limit: LIMITS.bodyBytes })];
   const patch = [takes(MERGE_PATCH, 'Accept-Patch'), express.json({ limit: LIMITS.bodyBytes, type: MERGE_PATCH })];
   app.use([USERS, POSTS], answersJson);

@@ -26,7 +26,7 @@ export const mutationResolvers: Resolvers<OperationContext> = {
       payload(async () => ({ post: await createPost(context, readNewPost(input)) })),
 
     updatePost: (_root, { input: { id, expectedVersion, ...patch } }: { input: UpdatePostInput }, context) =>
-      payload(async () => ({ post: await updatePost(context, readId(id), readPostPatch(patch), expectedVersion) })),
+      payload(async () => ({ post: await updatePost(context, readId(id), readPostPatch(patch), [expectedVersion]) })),
 
     createComment: (_root, { input: { post, ...input } }: { input: { post: string } }, context) =>
       payload(async () => {
@@ -39,9 +39,11 @@ export const mutationResolvers: Resolvers<OperationContext> = {
 // #endregion
 
 /** The comment is committed, whatever becomes of this: its author is not told to write it again. */
-async function publish({ feed, onUnpublished }: OperationContext, comment: CommentAdded): Promise<void> {
-  // Under its own name, so that trying again adds it once.
-  await feed.append(topicOf(comment.postId), comment, { once: `comment:${comment.id}` }).catch(onUnpublished);
+async function publish({ feed, log }: OperationContext, comment: CommentAdded): Promise<void> {
+  // Under its own name: to try again, one day, would add it once.
+  await feed.append(topicOf(comment.postId), comment, { once: `comment:${comment.id}` }).catch((error: unknown) => {
+    log.error('a comment was not published', { error, commentId: comment.id });
+  });
 }
 
 const TYPES = {

@@ -16,13 +16,21 @@ import {
 import type { RequestParams } from 'graphql-http';
 import { costOf } from './cost.ts';
 import { type Limits, parseWithin } from './limits.ts';
+import type { OperationContext } from './resolvers.ts';
 
 export interface Operation {
-  readonly args: ExecutionArgs;
+  readonly args: ExecutionArgs & { contextValue?: OperationContext };
   readonly type: OperationTypeNode;
   readonly name: string | undefined;
   readonly cost: number;
 }
+
+/** Prepares an operation and charges its client for it, or says what is wrong. @throws {HttpProblem} 429. */
+export type Admit = (
+  params: RequestParams,
+  context: OperationContext,
+  wantsEvents: boolean,
+) => Operation | readonly GraphQLError[];
 
 export interface PreparationOptions {
   schema: GraphQLSchema;
@@ -61,10 +69,10 @@ export function createPreparation({ schema, limits, introspection, trusted }: Pr
     known.set(text, document);
   }
 
-  return (params: RequestParams, contextValue: unknown): Operation | readonly GraphQLError[] => {
+  return (params: RequestParams, contextValue: OperationContext): Operation | readonly GraphQLError[] => {
     const document = known.get(params.query) ?? read(params.query);
     if (!('kind' in document)) return document;
-    const args: ExecutionArgs = {
+    const args = {
       schema,
       document,
       contextValue,

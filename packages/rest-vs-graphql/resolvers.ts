@@ -5,7 +5,9 @@
  * (`viewer`, `post.author`, `comment.author`, ...), and a check at each way would be forgotten at one.
  */
 import type { Feed } from '@patterns/feed/feed';
+import type { Log } from '@patterns/kit/log';
 import { type Comment, commentsOfPosts } from './comments.ts';
+import type { Deadline } from './deadline.ts';
 import { encodeCursor, readCursor, readId } from './input.ts';
 import type { Loaders } from './loaders.ts';
 import { listPosts, type Post, postsOfUsers } from './posts.ts';
@@ -14,16 +16,14 @@ import type { User } from './users.ts';
 import { type Context, visibleEmail } from './viewer.ts';
 
 /** What every resolver of an operation is given. */
-export interface OperationContext extends Context {
+export type OperationContext = Pick<Context, keyof Context> & {
   readonly loaders: Loaders;
-  /** Aborts when the time is up or nobody waits any more. */
-  readonly signal: AbortSignal;
+  readonly deadline: Deadline;
+  /** Whose budget it is (rate-limit.ts). */
+  readonly client: string;
   readonly feed: Feed<CommentAdded>;
-  /** A comment is there, and its subscribers could not be told. */
-  readonly onUnpublished: (error: unknown) => void;
-  /** After which event a subscription goes on. */
-  readonly after?: string | undefined;
-}
+  readonly log: Log;
+};
 
 /** What the feed carries, under the topic `post:<id>`. */
 export type CommentAdded = Omit<Comment, 'createdAt'> & { readonly createdAt: string };

@@ -1,0 +1,36 @@
+/**
+ * What a caller is told of an error. What they did wrong, and what the blog refuses, is theirs to know, with a code that a program
+ * can act on. Everything else is ours: a message of PostgreSQL has names of tables in it. It is logged with its cause, and the
+ * caller gets the id under which it can be found.
+ */
+import type { Log } from '@patterns/kit/log';
+import { HttpProblem } from '@patterns/kit/problem';
+import { type ExecutionResult, GraphQLError } from 'graphql';
+import { BlogError } from './blog-error.ts';
+
+// #region mask
+/** The result as it may go out. */
+export function maskErrors(result: ExecutionResult, trace: { log: Log; traceId: string }): ExecutionResult {
+  if (!result.errors) return result;
+  return { ...result, errors: result.errors.map((error) => maskError(error, trace)) };
+}
+
+function maskError(error: GraphQLError, { log, traceId }: { log: Log; traceId: string }): GraphQLError {
+  const cause = error.originalError;
+  // GraphQL's own, about the request: syntax, validation, a variable of the wrong type, a limit.
+  if (cause === undefined || cause instanceof GraphQLError) return error;
+  if (cause instanceof BlogError) {
+    const code = cause.code.toUpperCase().replaceAll('-', '_');
+    return as(error, cause.message, cause.errors.length > 0 ? { code, fields: cause.errors } : { code });
+  }
+  if (cause.name === 'TimeoutError') return as(error, 'the time for this operation was up', { code: 'TIMEOUT' });
+  if (cause instanceof HttpProblem) return error; // 499: nobody is there to be told
+  log.error('unexpected', { error: cause, path: error.path, traceId });
+  return as(error, 'internal error', { code: 'INTERNAL', traceId });
+}
+// #endregion
+
+/** Another message at the same place; nothing of the cause goes with it. */
+function as({ nodes, path }: GraphQLError, message: string, extensions: Record<string, unknown>): GraphQLError {
+  return new GraphQLError(message, { nodes, path, extensions });
+}

@@ -21,6 +21,8 @@ export interface Audit {
   /** In cents: the totals of what was delivered, and what the provider has and has not given back. */
   readonly delivered: number;
   readonly paid: number;
+  /** Payments at the provider that were not given back. */
+  readonly kept: number;
   /** Messages that customers got. */
   readonly told: number;
   /** What does not fit together, one sentence each. An order that is not over yet is one. */
@@ -94,6 +96,7 @@ export async function audit(books: Books, allOrders: Iterable<string> = []): Pro
       payments.filter(({ status }) => status === 'succeeded'),
       'amount',
     ),
+    kept: payments.filter(({ status }) => status === 'succeeded').length,
     told: messages.length,
     faults,
   };

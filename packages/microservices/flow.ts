@@ -1,0 +1,138 @@
+/**
+ * A steady flow of customers, as demo and chaos need it: so many a second, whatever becomes of those before them. Each logs in,
+ * orders once, and believes the answer. What they were answered is what the books are held against in the end (audit.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay, setInterval as every } from 'node:timers/promises';
+import { until } from '@patterns/kit/testing/until';
+import { CallError } from '@patterns/request-response/call';
+import { type Credentials, logIn, type Placed, placeOrder, signUp } from './client.ts';
+import type { Item, OrderRequest, State } from './protocol.ts';
+
+/** How long somebody looks at an error before they ask again. */
+const AGAIN_MS = 500;
+
+/** What an order is, and how it ends when nothing goes wrong. */
+export const ORDERS = {
+  meal: { items: [{ dish: 'burger', quantity: 1 }], ends: 'delivered' },
+  /** On the menu, and the kitchen has none: it was paid by then, and the money goes back. */
+  soldOut: { items: [{ dish: 'truffle', quantity: 1 }], ends: 'cancelled' },
+  /** More than 500.00: declined. */
+  tooMuch: {
+    items: [
+      { dish: 'ramen', quantity: 20 },
+      { dish: 'pizza', quantity: 20 },
+      { dish: 'burger', quantity: 20 },
+    ],
+    ends: 'rejected',
+  },
+} as const satisfies Record<string, { items: readonly Item[]; ends: State }>;
+
+/** One customer's order, as the customer knows it. */
+export interface Answered {
+  readonly order: Placed;
+  /** From asking to the answer. */
+  readonly tookMs: number;
+}
+
+export interface FlowOptions {
+  perSecond: number;
+  /** How long a customer keeps asking, with the same key. */
+  patienceMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface Flow extends AsyncDisposable {
+  readonly answered: readonly Answered[];
+  readonly logins: number;
+  /** Orders that were sent again, with their keys, after an error that somebody saw. */
+  readonly repeated: number;
+  /** Logins that failed, and orders that had no answer after all patience, with what was said. */
+  readonly failed: readonly { readonly what: 'login' | 'order'; readonly error: Error }[];
+  /** Waits until `n` more have been answered that `accepts` accepts. @returns those. */
+  more(n: number, accepts?: (answered: Answered) => boolean): Promise<Answered[]>;
+  /** Nobody comes any more; resolves when the last one has an answer. Disposing does the same. */
+  stop(): Promise<void>;
+}
+
+/** Every eleventh wants what is sold out, every thirteenth too much. */
+const wishOf = (n: number) => (n % 11 === 0 ? ORDERS.soldOut : n % 13 === 0 ? ORDERS.tooMuch : ORDERS.meal);
+
+/** What will be refused however often it is asked. 409: the first request is still under way. */
+function isFinal(error: unknown): boolean {
+  if (!(error instanceof CallError) || error.status === undefined) return false;
+  return error.status < 500 && ![409, 429].includes(error.status);
+}
+
+/** Starts the flow to a gateway, with a few customers who take turns. @throws {CallError} when they cannot sign up */
+export async function startFlow(url: string, { perSecond, patienceMs = 20_000, signal }: FlowOptions): Promise<Flow> {
+  const customers: Credentials[] = Array.from({ length: 4 }, () => ({ name: randomUUID(), password: randomUUID() }));
+  await Promise.all(customers.map((customer) => signUp(url, customer, { signal, deadlineMs: patienceMs })));
+  const answered: Answered[] = [];
+  const failed: Flow['failed'][number][] = [];
+  const under = new Set<Promise<void>>();
+  const stopping = new AbortController();
+  let logins = 0;
+  let repeated = 0;
+
+  // #region persist
+  /** As a person does it: an error is seen, and the same wish is sent once more. The key makes it one order. */
+  const persist = async (token: string, wish: OrderRequest): Promise<Placed> => {
+    const key = randomUUID();
+    for (const until = performance.now() + patienceMs; ; repeated++) {
+      try {
+        return await placeOrder(url, token, wish, { key, signal });
+      } catch (error) {
+        if (isFinal(error) || signal?.aborted || performance.now() > until) throw error;
+        await delay(AGAIN_MS, undefined, signal && { signal });
+      }
+    }
+  };
+  // #endregion
+
+  const come = async (n: number) => {
+    let what: 'login' | 'order' = 'login';
+    try {
+      const token = await logIn(url, customers[n % customers.length]!, { signal });
+      logins++;
+      what = 'order';
+      const startedAt = performance.now();
+      const order = await persist(token, { items: wishOf(n).items, address: '1 Harbour Street' });
+      answered.push({ order, tookMs: performance.now() - startedAt });
+    } catch (error) {
+      if (!signal?.aborted) failed.push({ what, error: error as Error });
+    }
+  };
+  const run = async () => {
+    let n = 0;
+    for await (const _ of every(1_000 / perSecond, undefined, { signal: stopping.signal })) {
+      const coming = come(++n).finally(() => under.delete(coming));
+      under.add(coming);
+    }
+  };
+  const running = run().catch(() => {}); // the abort
+  const stop = async () => {
+    stopping.abort();
+    await running;
+    await Promise.all(under);
+  };
+
+  return {
+    answered,
+    failed,
+    get logins() {
+      return logins;
+    },
+    get repeated() {
+      return repeated;
+    },
+    async more(n, accepts = () => true) {
+      const before = answered.length;
+      const found = () => answered.slice(before).filter(accepts);
+      await until(`${n} more answers`, () => found().length >= n, { withinMs: 60_000, ...(signal && { signal }) });
+      return found();
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}

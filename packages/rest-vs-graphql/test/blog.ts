@@ -23,7 +23,7 @@ export async function openBlog() {
   await using opened = new AsyncDisposableStack();
   const { url } = opened.use(await createDatabase(inject('databaseUrl'), 'blog'));
   await createBlog(url);
-  const pool = opened.adopt(new pg.Pool({ connectionString: url, max: 3 }), (each) => each.end());
+  const pool = opened.adopt(new pg.Pool({ connectionString: url, max: 3, idleTimeoutMillis: 0 }), (each) => each.end());
   pool.on('error', () => {});
   const query = async <Row extends object>(text: string) => (await pool.query<Row>(text)).rows;
   const owned = opened.move();
@@ -98,7 +98,7 @@ export async function callRest(url: string, { token, headers, body, ...init }: C
     status: response.status,
     headers: response.headers,
     text,
-    json: text === '' ? undefined : (JSON.parse(text) as unknown),
+    json: /json/.test(response.headers.get('Content-Type') ?? '') && text ? (JSON.parse(text) as unknown) : undefined,
     statements: Number(response.headers.get('X-SQL-Statements') ?? Number.NaN),
   };
 }

@@ -28,7 +28,9 @@ export function deliver(
   };
   const failed = (cause: unknown) => {
     onProblem(new PubSubError('handler-failed', `${position} failed, attempt ${attempt}`, { cause }));
-    return attempt < maxAttempts ? false : giveUp(String(cause));
+    // Whoever cannot read it says so: it will not get better.
+    const isHopeless = cause instanceof PubSubError && cause.code === 'malformed-message';
+    return attempt < maxAttempts && !isHopeless ? false : giveUp(String(cause));
   };
   // A member that dies of it cannot say so: the count of deliveries does.
   if (attempt > maxAttempts) return giveUp('whoever had it was gone before it was done');

@@ -32,7 +32,8 @@ export interface Envelope<T = unknown> {
 
 /** - `malformed-message`: not an envelope; skipped
  *  - `unknown-version`: an envelope of a version that this program does not know; skipped
- *  - `handler-failed`: the handler threw; `cause` is what it threw
+ *  - `handler-failed`: the handler threw; `cause` is what it threw. A handler that cannot read the data throws a
+ *    `malformed-message` of its own: in a group it is not tried again, but set aside
  *  - `queue-full`: the handler does not keep up, and the broker cannot wait: a message was dropped
  *  - `set-aside`: delivered too often without success; moved away with its reason
  *  - `cursor-malformed`: not a cursor

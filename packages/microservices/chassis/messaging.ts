@@ -7,9 +7,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '@patterns/kit/log';
-import { HttpProblem } from '@patterns/kit/problem';
 import { type Broker, OLDEST, type Subscription } from '@patterns/pub-sub/broker';
-import type { PubSubError } from '@patterns/pub-sub/protocol';
+import { PubSubError } from '@patterns/pub-sub/protocol';
 import { RedisStreams } from '@patterns/pub-sub/redis-streams';
 import { untilThere } from './database.ts';
 import { type Span, startSpan } from './spans.ts';
@@ -45,7 +44,7 @@ export interface SubscribeOptions<T> {
   channel: string;
   /** Who hears it: the service's name. */
   group: string;
-  /** Understands the data. @throws {HttpProblem} 400: it never will be understood, and is set aside. */
+  /** Understands the data. What it throws at is set aside: it never will be understood. */
   read: (data: unknown) => T;
   handle: (message: Received<T>) => Promise<void>;
   log: Log;
@@ -70,7 +69,7 @@ export async function subscribe<T>(
             attributes: { 'messaging.message.id': id },
           });
           try {
-            const message = { data: read(data), id, span };
+            const message = { data: readable(read, data), id, span };
             await patiently(() => handle(message), log, closing.signal);
             span.end();
           } catch (error) {
@@ -90,9 +89,17 @@ export async function subscribe<T>(
 }
 // #endregion
 
+function readable<T>(read: (data: unknown) => T, data: unknown): T {
+  try {
+    return read(data);
+  } catch (cause) {
+    throw new PubSubError('malformed-message', 'the data is not as it was agreed', { cause });
+  }
+}
+
 /**
  * Tries again what fails because something is away: the message is not at fault, and counting attempts would set it aside while the
- * database restarts. What is refused as such (4xx) is not tried again here.
+ * database restarts.
  */
 async function patiently(work: () => Promise<void>, log: Log, closing: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + PATIENCE_MS;
@@ -100,8 +107,7 @@ async function patiently(work: () => Promise<void>, log: Log, closing: AbortSign
     try {
       return await work();
     } catch (error) {
-      if (performance.now() > giveUpAt || closing.aborted || (error instanceof HttpProblem && error.status < 500))
-        throw error;
+      if (performance.now() > giveUpAt || closing.aborted) throw error;
       log.warn('a message is tried again', { attempt, reason: String(error) });
       await delay(Math.random() * Math.min(2_000, 50 * 2 ** attempt), undefined, { signal: closing }).catch(() => {});
     }

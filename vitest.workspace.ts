@@ -32,6 +32,8 @@ export default defineConfig({
     ],
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
     maxWorkers: 3,
+    // Else its graphql would be another one than ours, the one that Node finds: two classes of each name, and no `instanceof` holds.
+    server: { deps: { inline: ['graphql-http'] } },
     sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 60_000,

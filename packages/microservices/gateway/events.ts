@@ -6,14 +6,13 @@
  * own. It ends when tracking ends it, when the customer leaves (then tracking is told), when tracking breaks (then the customer's
  * line is cut, since an orderly end would say that this was all), and when the gateway stops.
  */
-import { pipeline } from 'node:stream/promises';
 import { HttpProblem } from '@patterns/kit/problem';
 import { STREAM_HEADERS } from '@patterns/sse/protocol';
 import type { Request, Response } from 'express';
 import { Agent, request as ask, type Dispatcher } from 'undici';
 import { DependencyError } from '../chassis/dependency-error.ts';
 import type { Identity } from '../chassis/identity.ts';
-import { spanOf, startSpan } from '../chassis/spans.ts';
+import { type Span, spanOf, startSpan } from '../chassis/spans.ts';
 import { passOn } from './answers.ts';
 
 export interface StreamOptions {
@@ -21,52 +20,67 @@ export interface StreamOptions {
   identity: Identity;
   /** Beyond, 503. Each is two connections, and some 40 KB. */
   maxStreams?: number | undefined;
+  /** Until tracking has begun to answer. */
+  beginMs: number;
 }
 
 export interface Streams extends AsyncDisposable {
-  /** Answers with the stream of `order`, on behalf of `customer`. Resolves when it is over. */
+  /** Answers with the stream of `order`, on behalf of `customer`. Resolves when it has begun. */
   pipe(request: Request, response: Response, order: string, customer: string): Promise<void>;
   /** Cuts all: whoever follows comes back, elsewhere. */
   cut(): void;
   readonly size: number;
 }
 
-/** Until tracking has begun to answer. */
-const HEADERS_MS = 2_000;
+interface Asking {
+  readonly order: string;
+  readonly customer: string;
+  readonly span: Span;
+  readonly signal: AbortSignal;
+}
+
 const NAME = 'tracking';
 
-export function openStreams({ trackingUrl, identity, maxStreams = 5_000 }: StreamOptions): Streams {
+export function openStreams({ trackingUrl, identity, maxStreams = 5_000, beginMs }: StreamOptions): Streams {
   // bodyTimeout 0: between two events nothing may come for as long as tracking likes; it is the one that sends heartbeats.
-  const agent = new Agent({ connect: { timeout: 1_000 }, headersTimeout: HEADERS_MS, bodyTimeout: 0 });
+  const agent = new Agent({ connect: { timeout: beginMs }, headersTimeout: beginMs, bodyTimeout: 0 });
   const closing = new AbortController();
   const open = new Set<Response>();
 
   async function pipe(request: Request, response: Response, order: string, customer: string): Promise<void> {
     if (open.size >= maxStreams || closing.signal.aborted)
       throw new HttpProblem(503, { detail: 'too many streams are open', headers: { 'Retry-After': '5' } });
+    const left = new AbortController();
+    const span = startSpan(`STREAM ${NAME}`, { kind: 'client', parent: spanOf(response).traceparent });
     open.add(response);
-    response.once('close', () => open.delete(response));
-    const answer = await begin(request, response, order, customer);
+    response.once('close', () => {
+      open.delete(response);
+      left.abort();
+      span.end();
+    });
+    const answer = await begin(request, {
+      order,
+      customer,
+      span,
+      signal: AbortSignal.any([left.signal, closing.signal]),
+    });
     if (answer.statusCode !== 200) {
       const { statusCode: status, headers } = answer;
       return passOn(response, { status, headers, body: (await answer.body.text()) || undefined }, NAME);
     }
     response.writeHead(200, STREAM_HEADERS);
     response.flushHeaders(); // before the first event: a browser is told now that it is connected
-    await pipeline(answer.body, response).catch(() => {}); // whichever side broke, both are closed now
+    // `pipeline` would do, with five more listeners on each response. When the customer leaves, `left` ends the other side.
+    answer.body.once('error', () => response.destroy()).pipe(response);
   }
 
   /** Asks for the stream. @throws {DependencyError} when there is none. */
-  async function begin(request: Request, response: Response, order: string, customer: string) {
-    const span = startSpan(`STREAM ${NAME}`, { kind: 'client', parent: spanOf(response).traceparent });
-    response.once('close', () => span.end());
-    const left = new AbortController();
-    response.once('close', () => left.abort());
+  async function begin(request: Request, { order, customer, span, signal }: Asking): Promise<Dispatcher.ResponseData> {
     const after = request.get('Last-Event-ID') ?? request.query.after;
     try {
       const answer = await ask(new URL(`/orders/${encodeURIComponent(order)}/events`, trackingUrl), {
         dispatcher: agent,
-        signal: AbortSignal.any([left.signal, closing.signal]),
+        signal,
         headers: {
           Accept: 'text/event-stream',
           Authorization: `Bearer ${identity.tokenFor(NAME, customer)}`,

@@ -13,6 +13,7 @@ import { serve } from '../chassis/service.ts';
 import { openAccess } from './access.ts';
 import { openAdmission } from './admission.ts';
 import { openStreams } from './events.ts';
+import { addGauges } from './metrics.ts';
 import { gatewayRoutes } from './routes.ts';
 import { openTickets } from './ticket.ts';
 
@@ -60,15 +61,16 @@ export async function startGateway({
   const user = opened.use(openDependency({ ...common, name: 'user', urls: userUrls, maxConcurrent: 50 }));
   const order = opened.use(openDependency({ ...common, name: 'order', urls: orderUrls, maxConcurrent: 100 }));
   // #endregion
-  const streams = opened.use(openStreams({ trackingUrl, identity, maxStreams }));
+  const streams = opened.use(openStreams({ trackingUrl, identity, maxStreams, beginMs: maxMs }));
   const access = opened.use(await openAccess(userUrls, log));
+  const admission = openAdmission(maxInFlight);
   const addRoutes = gatewayRoutes({
     user,
     order,
     streams,
     access,
     tickets: openTickets(privateKey),
-    admission: openAdmission(maxInFlight),
+    admission,
     maxMs,
     menuFreshMs,
   });
@@ -84,6 +86,7 @@ export async function startGateway({
       routes(app, metrics) {
         metrics.watch(user);
         metrics.watch(order);
+        addGauges(metrics.registry, { admission, streams });
         addRoutes(app);
       },
     }),

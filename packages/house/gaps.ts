@@ -6,10 +6,12 @@
 import { linkGaps } from './links.ts';
 import { readRepository } from './repository.ts';
 import { patternGaps } from './rooms.ts';
-import { importGaps, lockfileGaps, sizeGaps, testGaps } from './rules.ts';
+import { importGaps, lockfileGaps, serviceGaps, sizeGaps, testGaps } from './rules.ts';
 
 /** Looks through the repository at `root`. An empty list: nothing is left out. */
 export function findGaps(root: string): string[] {
   const repository = readRepository(root);
-  return [patternGaps, importGaps, sizeGaps, testGaps, lockfileGaps, linkGaps].flatMap((rule) => rule(repository));
+  return [patternGaps, importGaps, serviceGaps, sizeGaps, testGaps, lockfileGaps, linkGaps].flatMap((rule) =>
+    rule(repository),
+  );
 }

@@ -39,6 +39,34 @@ export function importGaps({ packages }: Repository): string[] {
   });
 }
 
+/** What the services of the composition share: what they say to each other, and what each of them stands on. */
+const SHARED = /^\.\.\/(?:contracts\/|chassis\/|protocol\.ts$)/;
+
+/**
+ * A service is a folder with a server.ts, and another process, perhaps another team's: its code is nobody else's to import. Services
+ * share contracts; what they compose, they import from the packages.
+ */
+export function serviceGaps({ packages }: Repository): string[] {
+  const { files = [], read } = packages.find(({ name }) => name === COMPOSITION) ?? {};
+  const services = new Set(files.filter((file) => /^\w[\w-]*\/server\.ts$/.test(file)).map(folderOf));
+  return files
+    .filter((file) => isTypeScript(file) && !isTest(file))
+    .flatMap((file) => {
+      const imported = [...read!(file).matchAll(IMPORT)].map(([, specifier = '']) => specifier);
+      const isService = services.has(folderOf(file));
+      const against = imported.filter((specifier) => {
+        const into = /^(?:\.\.?|@patterns\/microservices)\/([\w-]+)\//.exec(specifier)?.[1] ?? '';
+        const isOwn = specifier.startsWith('./') && isService;
+        return !isOwn && (services.has(into) || (isService && specifier.startsWith('..') && !SHARED.test(specifier)));
+      });
+      return against.map(
+        (specifier) => `packages/${COMPOSITION}/${file} imports ${specifier}: services share contracts`,
+      );
+    });
+}
+
+const folderOf = (file: string) => file.split('/', 1)[0]!;
+
 const IMPORT = /(?:^import |\bfrom |\bimport\()'([^'\n]+)'/gm;
 
 /** No file of a pattern is longer than a reader takes in at once; its tests may be. */

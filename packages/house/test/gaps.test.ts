@@ -85,6 +85,29 @@ test('the two sides may be a provider and its consumer', async () => {
   expect(repo.gaps()).toEqual(['packages/sse/consumer.ts imports ./provider.ts']);
 });
 
+test('a service of the composition that imports the code of another one', async () => {
+  await using repo = await repository();
+  const food = (path: string, text: string) => repo.write(`packages/microservices/${path}`, text);
+  await food('package.json', manifest('microservices'));
+  await food('order/server.ts', "import '../contracts/payment.ts';\nimport '../protocol.ts';\nimport './saga.ts';\n");
+  await food('order/saga.ts', "import '../chassis/dependency.ts';\nimport '@patterns/polling/server';\n");
+  await food('payment/server.ts', '');
+  await food('test/saga.test.ts', "import '../order/server.ts';\ntest('it runs', () => {});\n");
+  expect(repo.gaps()).toEqual([]);
+  for (const [file, specifier] of [
+    ['order/saga.ts', '../payment/charges.ts'],
+    ['order/saga.ts', '../audit.ts'],
+    ['order/saga.ts', '@patterns/microservices/payment/charges'],
+    ['chassis/outbox.ts', '../order/saga.ts'],
+    ['client.ts', './order/saga.ts'],
+  ] as const) {
+    await food(file, `import '${specifier}';\n`);
+    const gap = `packages/microservices/${file} imports ${specifier}: services share contracts`;
+    expect(repo.gaps()).toEqual([gap]);
+    await food(file, '');
+  }
+});
+
 test('a pattern without a benchmark, or without results', async () => {
   await using repo = await repository();
   await repo.remove('packages/bench/results/sse.json');

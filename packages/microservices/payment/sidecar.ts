@@ -63,6 +63,8 @@ if (import.meta.main) {
     const socketPath = process.env.SOCKET_PATH;
     if (!socketPath) throw new ConfigError('SOCKET_PATH is not set: it says where payment listens');
     const { order } = envCallers('order');
-    return startPaymentSidecar({ socketPath, orderPublicKey: order!, port, adminPort: envPort('ADMIN_PORT'), log });
+    const accessLog = log.isInfoEnabled() && {};
+    const options = { port, adminPort: envPort('ADMIN_PORT'), log, accessLog };
+    return startPaymentSidecar({ socketPath, orderPublicKey: order!, ...options });
   });
 }

@@ -1,0 +1,104 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { listen } from '@patterns/kit/listen';
+import { requirePostgres } from '@patterns/services/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Identity, openIdentity } from '../chassis/identity.ts';
+import { type EndedSpan, recordSpans } from '../chassis/spans.ts';
+import { startPaymentSidecar } from '../payment/sidecar.ts';
+import { newOrder, openPayment, type PaymentRig, quiet } from './payment-rig.ts';
+
+const KEYS = {
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+};
+const newKeys = () =>
+  generateKeyPairSync('ec', { namedCurve: 'P-256', ...KEYS } as unknown as { namedCurve: 'P-256' }) as unknown as {
+    publicKey: string;
+    privateKey: string;
+  };
+
+const [orders, others] = [newKeys(), newKeys()];
+const bearer = (identity: Identity, audience = 'payment') => ({
+  Authorization: `Bearer ${identity.tokenFor(audience)}`,
+});
+const order = openIdentity({ service: 'order', privateKey: orders.privateKey });
+const startSidecar = (socketPath: string) =>
+  startPaymentSidecar({ socketPath, orderPublicKey: orders.publicKey, log: quiet, accessLog: false });
+
+requirePostgres()('the sidecar of payment', () => {
+  describe('in front of payment', () => {
+    let payment: PaymentRig;
+    beforeAll(async () => {
+      payment = await openPayment({ isTold: true, front: startSidecar });
+    });
+    afterAll(() => payment[Symbol.asyncDispose]());
+
+    test('lets the order service through, and nobody else', async () => {
+      const id = newOrder();
+      const strangers = {
+        'without a token': {},
+        'another service': bearer(openIdentity({ service: 'kitchen', privateKey: others.privateKey })),
+        'another service in its name': bearer(openIdentity({ service: 'order', privateKey: others.privateKey })),
+        'a token for somebody else': bearer(order, 'kitchen'),
+      };
+      for (const [who, headers] of Object.entries(strangers)) {
+        expect((await payment.charge(id, 1_000, headers)).status, who).toBe(401);
+        expect((await payment.post(`/charges/${id}`, undefined, headers)).status, who).toBe(401);
+      }
+      expect(await payment.query('select from payment.charges where order_id = $1', [id])).toEqual([]);
+      expect(await payment.charge(id, 1_000, bearer(order))).toMatchObject({ charge: { status: 'succeeded' } });
+    });
+
+    test('lets webhooks through as they are: they are signed, and payment looks for itself', async () => {
+      const id = newOrder();
+      payment.line.stall('down');
+      const answer = payment.charge(id, 1_000, bearer(order));
+      await payment.stands(id, 'succeeded', bearer(order));
+      payment.line.flow();
+      expect((await answer).status).toBe(200);
+      const forged = await fetch(`${payment.url}/webhooks`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: '{}',
+      });
+      expect([forged.status, forged.headers.get('www-authenticate')]).toEqual([401, 'Webhook-Signature']);
+    });
+
+    test('is one span between those of the two services', async () => {
+      const ended: EndedSpan[] = [];
+      recordSpans((span) => void ended.push(span));
+      try {
+        const [traceId, callers] = [randomUUID().replaceAll('-', ''), 'b7ad6b7169203331'];
+        await payment.charge(newOrder(), 1_000, { ...bearer(order), traceparent: `00-${traceId}-${callers}-01` });
+        const chain = ['POST sidecar', 'POST /charges', 'POST provider'].map(
+          (name) => ended.find((span) => span.name === name && span.trace.traceId === traceId)?.trace,
+        );
+        expect(chain.map((trace) => trace?.parentId)).toEqual([callers, chain[0]?.spanId, chain[1]?.spanId]);
+      } finally {
+        recordSpans(undefined);
+      }
+    });
+
+    test('takes no body that is larger than any that makes sense', async () => {
+      const { status } = await payment.post('/charges', { order: 'x'.repeat(70_000) }, bearer(order));
+      expect(status).toBe(413);
+    });
+  });
+
+  test('asks once, and leaves it to its caller what to make of a payment service that is gone', async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'payment-'));
+    const socketPath = join(directory.path, 'app.sock');
+    await using sidecar = await startSidecar(socketPath);
+    const ask = () => fetch(`${sidecar.url}/charges/1`, { headers: bearer(order) });
+    for (let i = 0; i < 10; i++) expect((await ask()).status).toBe(502); // and never 503: no breaker of its own
+    await using _app = await listen(
+      createServer((_request, response) => response.end()),
+      { socketPath },
+    );
+    expect((await ask()).status).toBe(200);
+  });
+});

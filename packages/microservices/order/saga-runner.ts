@@ -82,23 +82,35 @@ export function startSagaRunner({
     woken.resolve();
     woken = Promise.withResolvers();
   };
-  const work = async () => {
+  const steps = new Set<Promise<void>>();
+  const run = async () => {
     while (!isStopping) {
       const { promise } = woken; // before the look: what comes in during it must not be slept through
-      const found = await takeOne().catch((error) => {
-        log.warn('a saga stands still until its lease ends', { error });
-        return false;
-      });
-      if (!found && !isStopping) await promise;
+      const free = concurrency - steps.size;
+      const orders = free > 0 ? await claimDue(database, free, leaseMs).catch(standStill) : [];
+      for (const order of orders) begin(order);
+      if (!isStopping) await promise;
     }
+    await Promise.all(steps);
   };
-  const takeOne = async () => {
-    const [order] = await claimDue(database, 1, leaseMs);
-    if (order) await advance(order, newDeadline(stepMs));
-    return order !== undefined;
+  const begin = (order: Order) => {
+    const step: Promise<void> = advance(order, newDeadline(stepMs))
+      .then(
+        () => {},
+        (error) => void standStill(error),
+      )
+      .finally(() => {
+        steps.delete(step);
+        wake(); // there is room for the next one
+      });
+    steps.add(step);
+  };
+  const standStill = (error: unknown) => {
+    log.warn('a saga stands still until it is looked at again', { error });
+    return [];
   };
   const looking = setInterval(wake, lookEveryMs);
-  const workers = Array.from({ length: concurrency }, work);
+  const running = run();
 
   return {
     leaseMs,
@@ -108,7 +120,7 @@ export function startSagaRunner({
       isStopping = true;
       clearInterval(looking);
       wake();
-      await Promise.all(workers);
+      await running;
     },
   };
 }

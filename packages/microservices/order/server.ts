@@ -6,6 +6,7 @@
  * `awaiting-payment`, and the saga goes on in the background. It ends on SIGTERM: requests are answered, steps that were begun are
  * finished, and what is in the outbox stays there for the next one.
  */
+import type { PoolOptions } from '@patterns/connection-pooling/pool';
 import { repeat } from '@patterns/kit/background';
 import { createLog } from '@patterns/kit/log';
 import { sweepKeys } from '@patterns/request-response/idempotency';
@@ -49,6 +50,8 @@ export interface OrderOptions
   identity: Identity;
   /** Whose public keys (PEM) are known, by name: only the gateway may ask. */
   callers: Readonly<Record<string, string>>;
+  /** Of the pool of connections: its size, and how long is waited. */
+  pool?: Partial<PoolOptions>;
   graceMs?: number;
 }
 
@@ -71,11 +74,12 @@ export async function startOrder({
   port,
   graceMs,
   signal,
+  pool,
   ...pace
 }: OrderOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   // Closed in reverse: consumers, then requests, then the saga, then what all of them stand on.
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(openDatabase({ url: databaseUrl, log }));
+  const database = opened.use(openDatabase({ ...pool, url: databaseUrl, log }));
   await ensureSchema(database, SCHEMA, { signal });
   const menu = await Menu.open(database);
   opened.use(repeat(MENU_MS, () => menu.refresh(), log));
@@ -98,7 +102,8 @@ export async function startOrder({
       port,
       graceMs,
       ready: async () => (await database.query('select 1')).rowCount === 1,
-      routes: (app) => {
+      routes: (app, metrics) => {
+        metrics.watch(payment);
         app.use(requireService({ audience: NAME, callers }));
         app.use(orderRoutes({ database, menu, saga, onPlaced: relay.wake, log }));
       },

@@ -8,6 +8,7 @@ import { startProcess } from '@patterns/kit/testing/processes';
 import { httpWire } from '@patterns/kit/wire';
 import { createDatabase } from '@patterns/services/database';
 import { findPostgres } from '@patterns/services/postgres';
+import type { Service } from '@patterns/services/service';
 import { GRAPHQL_PATH, GRAPHQL_RESPONSE, SQL_STATEMENTS_HEADER } from './protocol.ts';
 import { createBlog } from './tables.ts';
 
@@ -29,15 +30,18 @@ export interface Line {
 
 export type Blog = Awaited<ReturnType<typeof openBlog>>;
 
-export async function openBlog({ story, signal, use }: Stage) {
-  const postgres = use(await findPostgres({ signal }));
-  const database = use(await createDatabase(postgres.url, 'blog'));
+/** Found once for both halves. */
+let postgres: Promise<Service> | undefined;
+
+export async function openBlog({ story, signal, use, keep }: Stage) {
+  postgres ??= findPostgres({ signal }).then(keep);
+  const database = use(await createDatabase((await postgres).url, 'blog'));
   await createBlog(database.url);
 
   const start = (file: string, env: Record<string, string> = {}) =>
     use(
       startProcess(new URL(file, import.meta.url), {
-        env: { DATABASE_URL: database.url, PORT: undefined, LOG_LEVEL: 'warn', ...env },
+        env: { DATABASE_URL: database.url, REDIS_URL: undefined, PORT: undefined, LOG_LEVEL: 'warn', ...env },
         signal,
       }),
     );

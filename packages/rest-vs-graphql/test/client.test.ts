@@ -1,30 +1,28 @@
 /** The client, against both servers; and against a server of the test's own, where an answer is wanted that those never give. */
 import { createServer, type RequestListener } from 'node:http';
-import { MemoryFeed } from '@patterns/feed/memory-feed';
 import { listen } from '@patterns/kit/listen';
 import { createDatabase } from '@patterns/services/database';
 import { requirePostgres } from '@patterns/services/testing';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { CallError } from '../call-error.ts';
 import { graphqlScreen, restScreen } from '../client.ts';
-import { documents, type ScreenName, trustedDocuments } from '../documents.ts';
-import { startGraphql } from '../graphql.ts';
+import { documents, type ScreenName } from '../documents.ts';
 import { openHttpClient } from '../http-client.ts';
 import { GRAPHQL_RESPONSE } from '../protocol.ts';
-import { startRest } from '../rest.ts';
-import { createBlog } from '../tables.ts';
+import { startServer } from '../server.ts';
 import { DEMO_TOKENS as tokens } from '../viewer.ts';
+import { silentLog } from './blog.ts';
 
 requirePostgres()('the client', () => {
   const stack = new AsyncDisposableStack();
   let restUrl: string;
   let graphqlUrl: string;
+  const log = silentLog();
 
   beforeAll(async () => {
     const { url: databaseUrl } = stack.use(await createDatabase(inject('databaseUrl'), 'client'));
-    await createBlog(databaseUrl);
-    restUrl = stack.use(await startRest({ databaseUrl, tokens })).url;
-    graphqlUrl = stack.use(await startGraphql({ databaseUrl, tokens, feed: new MemoryFeed(), trustedDocuments })).url;
+    const options = { databaseUrl, tokens, rest: { log }, graphql: { log } };
+    ({ restUrl, graphqlUrl } = stack.use(await startServer(options)));
   });
   afterAll(() => stack.disposeAsync());
 

@@ -7,11 +7,7 @@ requirePostgres()('the demo', () => {
   test('shows what it claims: naive pays for a stranger, sound refuses, and neither way is always better', {
     timeout: 120_000,
   }, async () => {
-    const env = {
-      DATABASE_URL: inject('databaseUrl'),
-      REDIS_URL: inject('redisUrl'),
-      REDIS_PREFIX: inject('redisPrefix'),
-    };
+    const env = { DATABASE_URL: inject('databaseUrl') };
     await using demo = startProcess(new URL('../demo.ts', import.meta.url), { env });
     const { code } = await demo.exited;
     expect(code, demo.output()).toBe(0);

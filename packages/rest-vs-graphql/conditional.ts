@@ -18,7 +18,7 @@ export const etagOfText = (text: string) => `"${createHash('sha256').update(text
  * weak one [§8.8.3.2]: a proxy that compressed the body made the tag weak, `W/"..."`, and it is still ours.
  *
  * Express has this as `request.fresh`, and it would never say yes to fetch, which sends `Cache-Control: no-cache` beside an
- * If-None-Match [Fetch §4.6]. That field is for the caches on the way, not for us.
+ * If-None-Match [Fetch, HTTP-network-or-cache fetch]. That field is for the caches on the way, not for us.
  */
 export function isCurrent(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;

@@ -42,7 +42,7 @@ export function openDatabase({ url, size = 10, acquireMs = 2_000, statementMs = 
     connectionString: url,
     connectionTimeoutMillis: acquireMs,
     statement_timeout: statementMs,
-    query_timeout: statementMs + 500, // our own watch, for a server of which nothing is heard at all
+    query_timeout: statementMs + 2_000, // our own watch, for a server of which nothing is heard at all
   };
   const pool = new pg.Pool({ ...options, max: size, application_name: 'rest-vs-graphql' });
   // A statement is cancelled on another connection than its own, and that must not have to wait until one is free.

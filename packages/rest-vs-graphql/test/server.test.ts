@@ -93,6 +93,7 @@ requirePostgres()('the server', () => {
 
   test('says 503 to who would have to wait for a connection for too long', async () => {
     await using server = await start({ size: 1, acquireMs: SHORT_MS });
+    await until('a connection', async () => (await callRest(`${server.url}/users/1`)).status === 200);
     const lock = await blog.lock(LOCK);
     const first = callRest(`${server.url}/posts/1`);
     await blog.waiting(1);
@@ -154,7 +155,7 @@ requirePostgres()('the server', () => {
     await using server = startProcess(new URL('../server.ts', import.meta.url), {
       env: { DATABASE_URL: blog.databaseUrl, REDIS_URL: undefined, LOG_LEVEL: 'error' },
     });
-    const restUrl = await server.url();
+    const restUrl = await server.url(18_000);
     const [, graphqlUrl] = /^GraphQL on (\S+)$/.exec(await server.line(/^GraphQL on/))!;
     await server.line(/pnpm -C packages\/rest-vs-graphql client/);
     expect((await callRest(`${restUrl}/users/1`, { token: 'token-of-1' })).json).toMatchObject({

@@ -10,6 +10,7 @@ export const compose = {
   rabbitmq: { port: 55_672, user: 'patterns', password: 'patterns' },
   // It speaks SQS' protocol, and takes any credentials.
   sqs: { port: 59_324 },
+  jaeger: { otlpPort: 54_318, uiPort: 56_686 },
 } as const;
 
 export function composeRedisUrl(port: number = compose.redis.port): string {

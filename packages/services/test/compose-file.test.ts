@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { compose, composeKafkaAddress, composeSqsUrl } from '../compose.ts';
 
 const file = parse(readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8')) as Compose;
-const { redis, postgres, kafka, rabbitmq, sqs } = file.services ?? {};
+const { redis, postgres, kafka, rabbitmq, sqs, jaeger } = file.services ?? {};
 
 describe('docker-compose.yml', () => {
   // The schema names its draft and its parts (`id`) as drafts before 2019-09 did, and its formats ("duration") are Go's.
@@ -53,7 +53,13 @@ describe('docker-compose.yml', () => {
     expect(sqs?.ports).toEqual([`${new URL(composeSqsUrl()).host}:9324`]);
   });
 
-  test('starts the brokers only when asked to, by the profile `brokers`', () => {
+  test('publishes a Jaeger that takes OTLP over HTTP, on 127.0.0.1 only', () => {
+    const { otlpPort, uiPort } = compose.jaeger;
+    expect(jaeger?.ports).toEqual([`127.0.0.1:${otlpPort}:4318`, `127.0.0.1:${uiPort}:16686`]);
+    expect(jaeger?.image).toBe('jaegertracing/jaeger:2.11.0');
+  });
+
+  test('starts the brokers and Jaeger only when asked to, by their profiles', () => {
     const profiles = Object.entries(file.services ?? {}).map(([name, { profiles }]) => [name, profiles]);
     expect(profiles).toEqual([
       ['redis', undefined],
@@ -61,6 +67,7 @@ describe('docker-compose.yml', () => {
       ['kafka', ['brokers']],
       ['rabbitmq', ['brokers']],
       ['sqs', ['brokers']],
+      ['jaeger', ['observability']],
     ]);
   });
 

@@ -8,6 +8,13 @@ import type { CollectedSpan } from './trace-collector.ts';
 export function traceTree(spans: readonly CollectedSpan[]): string[] {
   const first = Math.min(...spans.map(({ startedAt }) => startedAt));
   const rows: { label: string; from: string; took: string; note: string }[] = [];
+  /** In order; those that say the same and lead to nothing are one line. */
+  const folded = (siblings: readonly CollectedSpan[]) => {
+    const inOrder = siblings.toSorted((a, b) => a.startedAt - b.startedAt);
+    const nameOf = (span: CollectedSpan) =>
+      children.has(span.spanId) || span.error ? span.spanId : `${span.service} ${span.name}`;
+    return [...Map.groupBy(inOrder, nameOf).values()].map((same) => ({ child: same[0]!, times: same.length }));
+  };
   const children = Map.groupBy(spans, ({ parentId }) => parentId);
   const add = (span: CollectedSpan, before: string, branch: string, below: string, note = '') => {
     rows.push({
@@ -16,10 +23,11 @@ export function traceTree(spans: readonly CollectedSpan[]): string[] {
       took: `${(span.endedAt - span.startedAt).toFixed(1)} ms`,
       note: span.error ? `failed: ${span.error}` : note,
     });
-    const inside = (children.get(span.spanId) ?? []).toSorted((a, b) => a.startedAt - b.startedAt);
-    inside.forEach((child, i) => {
+    const inside = folded(children.get(span.spanId) ?? []);
+    inside.forEach(({ child, times }, i) => {
       const isLast = i === inside.length - 1;
-      add(child, before + below, isLast ? '└─ ' : '├─ ', isLast ? '   ' : '│  ');
+      const more = times > 1 ? `the first of ${times}` : '';
+      add(child, before + below, isLast ? '└─ ' : '├─ ', isLast ? '   ' : '│  ', more);
     });
   };
   const lost = new Set(missingParents(spans));

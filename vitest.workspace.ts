@@ -7,6 +7,9 @@ const projects = readdirSync(new URL('packages', import.meta.url), { withFileTyp
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => ({
     extends: true as const,
+    // As Node itself resolves. Vite adds `development`: a package that has it (graphql) would be loaded twice, once by us and once
+    // by the packages that Node loads, and an object of the one would not be an `instanceof` the other.
+    ssr: { resolve: { conditions: ['node', 'module-sync'] } },
     test: { name, root: `packages/${name}`, include: ['test/**/*.test.ts'] },
   }));
 
@@ -32,8 +35,6 @@ export default defineConfig({
     ],
     // Tests wait for sockets and processes, not for the processor: more workers than the two cores pay.
     maxWorkers: 3,
-    // Else its graphql would be another one than ours, the one that Node finds: two classes of each name, and no `instanceof` holds.
-    server: { deps: { inline: ['graphql-http'] } },
     sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 60_000,

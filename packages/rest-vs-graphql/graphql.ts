@@ -13,6 +13,7 @@ import { createLog, type Log, logRequests } from '@patterns/kit/log';
 import { notFound, problemHandler } from '@patterns/kit/problem';
 import express, { type Request } from 'express';
 import { asHttpProblem } from './answer.ts';
+import { announceOn, type CommentAdded } from './comment-feed.ts';
 import { refuseCrossSite } from './csrf.ts';
 import { type DatabaseOptions, openDatabase } from './database.ts';
 import { cutOff, startDeadline } from './deadline.ts';
@@ -27,7 +28,7 @@ import { streamOverSse, wantsEvents } from './over-sse.ts';
 import { probes } from './probes.ts';
 import { GRAPHQL_PATH, LIMITS as HTTP_LIMITS } from './protocol.ts';
 import { CostBudget, RATE, type Rate } from './rate-limit.ts';
-import { type CommentAdded, type OperationContext, queryResolvers } from './resolvers.ts';
+import { type OperationContext, queryResolvers } from './resolvers.ts';
 import { buildBlogSchema } from './schema.ts';
 import { type StreamOptions, Subscriptions } from './subscriptions.ts';
 import { checkIds, paramsOf, type TrustedDocuments } from './trusted-documents.ts';
@@ -82,6 +83,7 @@ export async function startGraphql({
   const prepare = createPreparation({ schema, limits: { ...LIMITS, ...limits }, introspection, trusted });
   // #endregion
   const budget = new CostBudget(rate);
+  const announce = announceOn(feed, log);
 
   await using opened = new AsyncDisposableStack();
   const database = opened.use(openDatabase({ url: databaseUrl, ...pool }));
@@ -95,7 +97,7 @@ export async function startGraphql({
     const deadline = startDeadline(left, operationMs);
     const asking = { viewer, db: database.forRequest(deadline.signal) };
     const client = viewer ? `user ${viewer.userId}` : `address ${request.ip}`;
-    return { ...asking, client, loaders: createLoaders(asking), deadline, feed, log };
+    return { ...asking, client, loaders: createLoaders(asking), deadline, announce };
   }
 
   /** Nothing has been executed before this, and what it refuses never is. */
@@ -113,7 +115,7 @@ export async function startGraphql({
   };
 
   const read: ReadParams = (request) => paramsOf(request, trustedDocuments, trustedOnly);
-  const answer = answerOverHttp(read, admit);
+  const answer = answerOverHttp(read, admit, log);
   const stream = streamOverSse(read, admit, subscriptions);
   // #endregion
 

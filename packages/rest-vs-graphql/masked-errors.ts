@@ -10,12 +10,21 @@ import { BlogError } from './blog-error.ts';
 
 // #region mask
 /** The result as it may go out. */
-export function maskErrors(result: ExecutionResult, trace: { log: Log; traceId: string }): ExecutionResult {
+export function maskErrors(result: ExecutionResult, { log, traceId }: { log: Log; traceId: string }): ExecutionResult {
   if (!result.errors) return result;
-  return { ...result, errors: result.errors.map((error) => maskError(error, trace)) };
+  const unexpected = new Set<Error>(); // a statement that failed for a hundred fields is one error
+  const errors = result.errors.map((error) => {
+    const told = whatIsTold(error);
+    if (told) return told;
+    unexpected.add(error.originalError!);
+    return as(error, 'internal error', { code: 'INTERNAL', traceId });
+  });
+  for (const error of unexpected) log.error('unexpected', { error, traceId });
+  return { ...result, errors };
 }
 
-function maskError(error: GraphQLError, { log, traceId }: { log: Log; traceId: string }): GraphQLError {
+/** Undefined when nothing may be told. */
+function whatIsTold(error: GraphQLError): GraphQLError | undefined {
   const cause = error.originalError;
   // GraphQL's own, about the request: syntax, validation, a variable of the wrong type, a limit.
   if (cause === undefined || cause instanceof GraphQLError) return error;
@@ -24,9 +33,7 @@ function maskError(error: GraphQLError, { log, traceId }: { log: Log; traceId: s
     return as(error, cause.message, cause.errors.length > 0 ? { code, fields: cause.errors } : { code });
   }
   if (cause.name === 'TimeoutError') return as(error, 'the time for this operation was up', { code: 'TIMEOUT' });
-  if (cause instanceof HttpProblem) return error; // 499: nobody is there to be told
-  log.error('unexpected', { error: cause, path: error.path, traceId });
-  return as(error, 'internal error', { code: 'INTERNAL', traceId });
+  return cause instanceof HttpProblem ? error : undefined; // 499: nobody is there to be told
 }
 // #endregion
 

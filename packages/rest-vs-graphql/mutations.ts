@@ -2,15 +2,14 @@
  * Changes. What a caller can do something about (a conflict, input that makes no sense) is part of the payload and has a type; an
  * entry of `errors` would be a message to parse. What they cannot, a database that is too slow, stays an error.
  *
- * A comment is published after it is committed: the other way round a subscriber could hear of a comment that is not there, or
- * never will be. What is left: a process that dies between the two has a comment that nobody was told of. Whoever must not
- * lose it writes both in one transaction (an outbox: packages/queues, packages/webhooks).
+ * A comment is announced after it is committed (comment-feed.ts): the other way round a subscriber could hear of one that is not
+ * there, or never will be.
  */
 import { BlogError } from './blog-error.ts';
 import { createComment } from './comments.ts';
 import { readId, readNewComment, readNewPost, readPostPatch } from './input.ts';
 import { createPost, updatePost } from './posts.ts';
-import { type CommentAdded, type OperationContext, topicOf } from './resolvers.ts';
+import type { OperationContext } from './resolvers.ts';
 import type { Resolvers } from './schema.ts';
 
 interface UpdatePostInput {
@@ -31,20 +30,12 @@ export const mutationResolvers: Resolvers<OperationContext> = {
     createComment: (_root, { input: { post, ...input } }: { input: { post: string } }, context) =>
       payload(async () => {
         const comment = await createComment(context, readId(post, 'post'), readNewComment(input));
-        await publish(context, { ...comment, createdAt: comment.createdAt.toISOString() });
+        await context.announce(comment);
         return { comment };
       }),
   },
 };
 // #endregion
-
-/** The comment is committed, whatever becomes of this: its author is not told to write it again. */
-async function publish({ feed, log }: OperationContext, comment: CommentAdded): Promise<void> {
-  // Under its own name: to try again, one day, would add it once.
-  await feed.append(topicOf(comment.postId), comment, { once: `comment:${comment.id}` }).catch((error: unknown) => {
-    log.error('a comment was not published', { error, commentId: comment.id });
-  });
-}
 
 const TYPES = {
   invalid: 'InvalidInput',

@@ -3,6 +3,7 @@
  * it leaves to others: the status for an answer that has both data and errors, what caches may keep, and the log.
  */
 import { createHash } from 'node:crypto';
+import type { Log } from '@patterns/kit/log';
 import { traceOf } from '@patterns/kit/trace';
 import type { Request, Response } from 'express';
 import type { ExecutionResult } from 'graphql';
@@ -38,7 +39,7 @@ export function asGraphqlRequest<Context>(request: Request, context: Context): G
 }
 
 /** Makes the function that answers queries and mutations. */
-export function answerOverHttp(read: ReadParams, admit: Admit) {
+export function answerOverHttp(read: ReadParams, admit: Admit, log: Log) {
   // #region handler
   const handle = createHandler<Request, Asked, OperationContext>({
     parseRequestParams: read,
@@ -50,7 +51,7 @@ export function answerOverHttp(read: ReadParams, admit: Admit) {
       return operation.args;
     },
     onOperation({ context: asked, raw }, _args, result) {
-      asked.result = maskErrors(result, { log: asked.context.log, traceId: traceOf(raw.res!).traceId });
+      asked.result = maskErrors(result, { log, traceId: traceOf(raw.res!).traceId });
       return asked.result;
     },
   });
@@ -67,7 +68,7 @@ export function answerOverHttp(read: ReadParams, admit: Admit) {
       response.set(SQL_STATEMENTS_HEADER, String(context.db.statements));
       throw error;
     } finally {
-      logOperation(response, asked);
+      logOperation(log, response, asked);
     }
   };
 }
@@ -88,9 +89,9 @@ function send(request: Request, response: Response, [text, init]: GraphqlRespons
 // #endregion
 
 /** What was asked, by name and hash: not with which variables. Those are where the secrets are (CWE-532). */
-function logOperation(response: Response, { context, params, operation, result }: Asked): void {
-  if (!params || !context.log.isInfoEnabled()) return;
-  context.log.info('operation', {
+function logOperation(log: Log, response: Response, { context, params, operation, result }: Asked): void {
+  if (!params || !log.isInfoEnabled()) return;
+  log.info('operation', {
     operation: operation?.name,
     type: operation?.type,
     document: `sha256:${createHash('sha256').update(params.query).digest('hex')}`,

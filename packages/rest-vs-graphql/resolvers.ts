@@ -4,8 +4,7 @@
  * Who may see a field is asked where the field is, not at the door: a user is reached by a dozen ways through the graph
  * (`viewer`, `post.author`, `comment.author`, ...), and a check at each way would be forgotten at one.
  */
-import type { Feed } from '@patterns/feed/feed';
-import type { Log } from '@patterns/kit/log';
+import type { Announce, CommentAdded } from './comment-feed.ts';
 import { type Comment, commentsOfPosts } from './comments.ts';
 import type { Deadline } from './deadline.ts';
 import { encodeCursor, readCursor, readId } from './input.ts';
@@ -21,14 +20,9 @@ export type OperationContext = Pick<Context, keyof Context> & {
   readonly deadline: Deadline;
   /** Whose budget it is (rate-limit.ts). */
   readonly client: string;
-  readonly feed: Feed<CommentAdded>;
-  readonly log: Log;
+  /** Tells the subscribers of a new comment. */
+  readonly announce: Announce;
 };
-
-/** What the feed carries, under the topic `post:<id>`. */
-export type CommentAdded = Omit<Comment, 'createdAt'> & { readonly createdAt: string };
-
-export const topicOf = (postId: number) => `post:${postId}`;
 
 interface PageArguments {
   readonly first: number;

@@ -4,8 +4,9 @@
 import type { Feed, FeedEvent, FollowOptions } from '@patterns/feed/feed';
 import type { GraphQLFieldResolver } from 'graphql';
 import { BlogError } from './blog-error.ts';
+import { type CommentAdded, topicOf } from './comment-feed.ts';
 import { readId } from './input.ts';
-import { type CommentAdded, type OperationContext, topicOf } from './resolvers.ts';
+import type { OperationContext } from './resolvers.ts';
 
 export type SubscriptionContext = OperationContext & {
   readonly follow: (topic: string) => AsyncIterable<FeedEvent<CommentAdded>>;

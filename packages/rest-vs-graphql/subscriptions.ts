@@ -13,10 +13,11 @@ import { HttpProblem } from '@patterns/kit/problem';
 import { traceOf } from '@patterns/kit/trace';
 import type { Request, Response } from 'express';
 import { createSourceEventStream, executeSubscriptionEvent, validateSubscriptionArgs } from 'graphql';
+import type { CommentAdded } from './comment-feed.ts';
 import { encodeId, encodeNext, encodeRetry, HEARTBEAT, STREAM_HEADERS, sendRefusal } from './event-stream.ts';
 import { maskErrors } from './masked-errors.ts';
 import type { Operation } from './operation.ts';
-import type { CommentAdded, OperationContext } from './resolvers.ts';
+import type { OperationContext } from './resolvers.ts';
 import { followFeed, subscribeField } from './subscribe-field.ts';
 
 export interface StreamOptions {

@@ -1,9 +1,9 @@
 /** A GraphQL server to be asked: with a blog of its own, or with none where nothing may come as far as a statement. */
 import { MemoryFeed } from '@patterns/feed/memory-feed';
 import { inject } from 'vitest';
+import type { CommentAdded } from '../comment-feed.ts';
 import { type GraphqlOptions, startGraphql } from '../graphql.ts';
 import { GRAPHQL_PATH, GRAPHQL_RESPONSE } from '../protocol.ts';
-import type { CommentAdded } from '../resolvers.ts';
 import { openBlog, silentLog, TOKENS } from './blog.ts';
 
 export interface Ask {

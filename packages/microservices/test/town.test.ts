@@ -1,0 +1,114 @@
+/** The whole town as somebody starts it by hand: one order on its way through all services, its trace, and ^C. */
+import { mkdtempDisposable, readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startProcess } from '@patterns/kit/testing/processes';
+import { until } from '@patterns/kit/testing/until';
+import { requirePostgres, requireRedis } from '@patterns/services/testing';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { expect, inject, test } from 'vitest';
+import { followOrder, logIn, placeOrder, signUp } from '../client.ts';
+import { startTraceCollector } from '../trace-collector.ts';
+import { missingParents, traceTree } from '../trace-tree.ts';
+
+const ann = { name: 'ann', password: 'correct horse battery staple' };
+const ramen = { items: [{ dish: 'ramen', quantity: 2 }], address: '1 Main Street' };
+/** Who has a part in an order. */
+const SERVICES = ['gateway', 'order', 'payment-sidecar', 'payment', 'notification', 'kitchen', 'tracking'];
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** The databases that these programs are connected to. */
+async function databasesOf(...names: string[]): Promise<string[]> {
+  const text = 'select distinct datname from pg_stat_activity where application_name = any($1)';
+  return (await ask(text, names)).map(({ datname }) => datname);
+}
+
+const thoseLeft = (databases: string[]) => ask('select datname from pg_database where datname = any($1)', databases);
+
+async function ask(text: string, names: string[]): Promise<{ datname: string }[]> {
+  const client = new pg.Client(inject('databaseUrl'));
+  await client.connect();
+  const { rows } = await client.query<{ datname: string }>(text, [names]);
+  await client.end();
+  return rows;
+}
+
+const title = 'an order goes through all services, in one trace without a hole; ^C ends them all and leaves nothing';
+
+requireRedis()('the town', () => {
+  requirePostgres()('with databases of its own', () => {
+    test(title, { timeout: 120_000 }, run);
+  });
+});
+
+async function run() {
+  await using stack = new AsyncDisposableStack();
+  const backend = stack.use(await startTraceCollector());
+  const collector = stack.use(await startTraceCollector({ forwardTo: backend.url }));
+  const directory = stack.use(await mkdtempDisposable(join(tmpdir(), 'town-test-')));
+  // A database of Redis that nobody else uses here: what is left there is the town's.
+  const redis = stack.adopt(
+    new Redis(new URL('/7', inject('redisUrl')).href),
+    async (each) => void (await each.quit()),
+  );
+  const keysBefore = await redis.dbsize();
+  const env = {
+    DATABASE_URL: inject('databaseUrl'),
+    REDIS_URL: new URL('/7', inject('redisUrl')).href,
+    TMPDIR: directory.path,
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    STEP_MS: '5',
+    COOK_MS: '5',
+    GATEWAY_MS: '5',
+  };
+  const town = stack.use(startProcess(new URL('../server.ts', import.meta.url), { env, name: 'the town' }));
+  const url = (await town.url(60_000)).replace(/:$/, '');
+  const pids = [...(await town.line(/^who is who: /)).matchAll(/ (\d+)/g)].map(([, pid]) => Number(pid));
+  expect(pids.length).toBeGreaterThanOrEqual(10);
+
+  await signUp(url, ann);
+  const token = await logIn(url, ann);
+  const placed = await placeOrder(url, token, ramen);
+  expect(placed).toMatchObject({ state: 'paid', total: 2_600 });
+  const states: string[] = [];
+  for await (const progress of followOrder(url, placed)) if (progress.type === 'state') states.push(progress.state);
+  expect(states).toEqual(['placed', 'paid', 'cooking', 'on-the-way', 'delivered']);
+
+  const spans = () => collector.spansOf(placed.traceId!);
+  const services = () => [...new Set(spans().map(({ service }) => service))];
+  const tree = () => traceTree(spans()).join('\n');
+  // Each service sends its own spans, twice a second: what is named as a parent may come later than its child.
+  await until('all services have sent theirs', () => SERVICES.every((service) => services().includes(service)));
+  await until('the last push has been sent', () => spans().filter(({ name }) => name === 'push state').length === 5);
+  await until('no parent is missing', () => missingParents(spans()).length === 0).catch((error) => {
+    throw new Error(`${error.message}\n${tree()}`);
+  });
+  expect(spans().filter(({ parentId }) => parentId === undefined)).toMatchObject([{ name: 'POST /orders' }]);
+  expect(spans().filter(({ error }) => error)).toEqual([]);
+  expect(spans().some(({ name, service }) => service === 'payment' && name === 'POST /webhooks')).toBe(true);
+  expect(tree()).toContain('└─ order: POST /orders');
+  await until(
+    'the back end behind it has them as well',
+    () => backend.spansOf(placed.traceId!).length === spans().length,
+  );
+
+  const databases = await databasesOf('gateway', 'order', 'payment');
+  expect(databases).toHaveLength(2); // the gateway has none
+  expect(await redis.dbsize()).toBeGreaterThan(keysBefore);
+  // What a terminal does: everybody gets it.
+  for (const pid of [town.pid, ...pids]) process.kill(pid, 'SIGINT');
+  expect(await town.exited).toMatchObject({ code: 0 });
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(await thoseLeft(databases)).toEqual([]);
+  expect(await redis.dbsize()).toBe(keysBefore);
+  expect(await readdir(directory.path)).toEqual([]);
+  expect(town.output()).not.toContain('Error');
+}

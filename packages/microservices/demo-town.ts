@@ -3,6 +3,7 @@
  * and the lines between them that can be made to fail.
  */
 import type { Stage } from '@patterns/kit/demo';
+import type { Story } from '@patterns/kit/story';
 import { type FaultProxy, startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { until } from '@patterns/kit/testing/until';
 import { httpWire } from '@patterns/kit/wire';
@@ -30,7 +31,7 @@ export async function openDemoTown({ story, signal, use }: Stage) {
   for (const resource of [postgres, redis, collector]) use(resource);
 
   let isShown = true;
-  const wire = httpWire({ story, client: 'customer', server: 'gateway', body: showBody });
+  const wire = httpWire({ story: shortened(story), client: 'customer', server: 'gateway', body: showBody });
   const onData: typeof wire.onData = (chunk, info) => isShown && wire.onData(chunk, info);
   const front = use(await startFaultProxy('http://127.0.0.1:1', { onData }));
   const line = async (to: string) => use(await startFaultProxy(to));
@@ -99,6 +100,12 @@ async function ask(url: string, question: string): Promise<number> {
   } finally {
     await client.end();
   }
+}
+
+/** A ticket is two hundred characters that nobody reads. */
+function shortened(story: Story): Story {
+  const wire: Story['wire'] = (from, to, text) => story.wire(from, to, text.replace(/(ticket=.{8})\S*/, '$1…'));
+  return Object.create(story, { wire: { value: wire } });
 }
 
 /** Of what crosses, what a person would say of it. */

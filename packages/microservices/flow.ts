@@ -12,6 +12,9 @@ import type { Item, OrderRequest, State } from './protocol.ts';
 /** How long somebody looks at an error before they ask again. */
 const AGAIN_MS = 500;
 
+/** On a machine that cannot follow, fewer come: what waits too long says nothing about the fault. */
+const MOST_AT_ONCE = 10;
+
 /** What an order is, and how it ends when nothing goes wrong. */
 export const ORDERS = {
   meal: { items: [{ dish: 'burger', quantity: 1 }], ends: 'delivered' },
@@ -45,7 +48,7 @@ export interface FlowOptions {
 export interface Flow extends AsyncDisposable {
   readonly answered: readonly Answered[];
   readonly logins: number;
-  /** Orders that were sent again, with their keys, after an error that somebody saw. */
+  /** What was asked again, an order with its key, after an error that somebody saw. */
   readonly repeated: number;
   /** Logins that failed, and orders that had no answer after all patience, with what was said. */
   readonly failed: readonly { readonly what: 'login' | 'order'; readonly error: Error }[];
@@ -65,23 +68,14 @@ function isFinal(error: unknown): boolean {
 }
 
 /** Starts the flow to a gateway, with a few customers who take turns. @throws {CallError} when they cannot sign up */
-export async function startFlow(url: string, { perSecond, patienceMs = 20_000, signal }: FlowOptions): Promise<Flow> {
-  const customers: Credentials[] = Array.from({ length: 4 }, () => ({ name: randomUUID(), password: randomUUID() }));
-  await Promise.all(customers.map((customer) => signUp(url, customer, { signal, deadlineMs: patienceMs })));
-  const answered: Answered[] = [];
-  const failed: Flow['failed'][number][] = [];
-  const under = new Set<Promise<void>>();
-  const stopping = new AbortController();
-  let logins = 0;
+export async function startFlow(url: string, { perSecond, patienceMs = 30_000, signal }: FlowOptions): Promise<Flow> {
   let repeated = 0;
-
   // #region persist
-  /** As a person does it: an error is seen, and the same wish is sent once more. The key makes it one order. */
-  const persist = async (token: string, wish: OrderRequest): Promise<Placed> => {
-    const key = randomUUID();
+  /** As a person does it: an error is seen, and the same is asked once more. The key makes it one order. */
+  const persist = async <T>(work: () => Promise<T>): Promise<T> => {
     for (const until = performance.now() + patienceMs; ; repeated++) {
       try {
-        return await placeOrder(url, token, wish, { key, signal });
+        return await work();
       } catch (error) {
         if (isFinal(error) || signal?.aborted || performance.now() > until) throw error;
         await delay(AGAIN_MS, undefined, signal && { signal });
@@ -89,15 +83,25 @@ export async function startFlow(url: string, { perSecond, patienceMs = 20_000, s
     }
   };
   // #endregion
+  const customers: Credentials[] = Array.from({ length: 4 }, () => ({ name: randomUUID(), password: randomUUID() }));
+  await Promise.all(customers.map((customer) => persist(() => signUp(url, customer, { signal }))));
+
+  const answered: Answered[] = [];
+  const failed: Flow['failed'][number][] = [];
+  const under = new Set<Promise<void>>();
+  const stopping = new AbortController();
+  let logins = 0;
 
   const come = async (n: number) => {
     let what: 'login' | 'order' = 'login';
     try {
-      const token = await logIn(url, customers[n % customers.length]!, { signal });
+      const token = await persist(() => logIn(url, customers[n % customers.length]!, { signal }));
       logins++;
       what = 'order';
       const startedAt = performance.now();
-      const order = await persist(token, { items: wishOf(n).items, address: '1 Harbour Street' });
+      const wish = { items: wishOf(n).items, address: '1 Harbour Street' };
+      const key = randomUUID();
+      const order = await persist(() => placeOrder(url, token, wish, { key, signal }));
       answered.push({ order, tookMs: performance.now() - startedAt });
     } catch (error) {
       if (!signal?.aborted) failed.push({ what, error: error as Error });
@@ -106,6 +110,7 @@ export async function startFlow(url: string, { perSecond, patienceMs = 20_000, s
   const run = async () => {
     let n = 0;
     for await (const _ of every(1_000 / perSecond, undefined, { signal: stopping.signal })) {
+      if (under.size >= MOST_AT_ONCE) continue;
       const coming = come(++n).finally(() => under.delete(coming));
       under.add(coming);
     }
@@ -129,7 +134,12 @@ export async function startFlow(url: string, { perSecond, patienceMs = 20_000, s
     async more(n, accepts = () => true) {
       const before = answered.length;
       const found = () => answered.slice(before).filter(accepts);
-      await until(`${n} more answers`, () => found().length >= n, { withinMs: 60_000, ...(signal && { signal }) });
+      const isThere = () => found().length >= n;
+      await until(`${n} more answers`, isThere, { withinMs: 60_000, ...(signal && { signal }) }).catch((error) => {
+        throw new Error(`${error.message}; ${answered.length - before} others; ${failed.length} failed`, {
+          cause: failed.at(-1)?.error ?? error,
+        });
+      });
       return found();
     },
     stop,

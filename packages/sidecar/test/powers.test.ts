@@ -6,7 +6,7 @@ import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { until } from '@patterns/kit/testing/until';
 import { requireRedis } from '@patterns/services/testing';
 import jwt from 'jsonwebtoken';
-import { afterEach, describe, expect, inject, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { Breaker } from '../breaker.ts';
 import { fieldsOf, lifetimeSeconds, varyOf } from '../cacheable.ts';
 import { optionsFromEnv } from '../environment.ts';
@@ -33,13 +33,15 @@ async function startCounting(
 }
 
 describe('breaker', () => {
-  const options = { maxFailures: 2, openMs: 20 };
+  const options = { maxFailures: 2, openMs: 5_000 };
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
 
-  test('a probe whose client leaves makes room for the next one', async () => {
+  test('a probe whose client leaves makes room for the next one', () => {
     const breaker = new Breaker(options);
     for (let n = 0; n < 2; n++) breaker.enter()!.failed();
     expect(breaker.enter()).toBeUndefined();
-    await until('it may ask again', () => breaker.waitMs === 0);
+    vi.advanceTimersByTime(options.openMs);
     const probe = breaker.enter()!;
     expect(breaker.enter()).toBeUndefined(); // one at a time
     probe.abandoned();
@@ -48,13 +50,13 @@ describe('breaker', () => {
     expect(breaker.state).toBe('closed');
   });
 
-  test('what was asked before it opened neither opens it again nor closes it', async () => {
+  test('what was asked before it opened neither opens it again nor closes it', () => {
     const breaker = new Breaker(options);
     const [early, late] = [breaker.enter()!, breaker.enter()!];
     for (let n = 0; n < 2; n++) breaker.enter()!.failed();
     early.answered();
     expect(breaker.state).toBe('open');
-    await until('it may ask again', () => breaker.waitMs === 0);
+    vi.advanceTimersByTime(options.openMs);
     const probe = breaker.enter()!;
     late.failed();
     expect(breaker.state).toBe('half-open');

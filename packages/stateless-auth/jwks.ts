@@ -67,7 +67,9 @@ export async function openJwks({
       isAway = false;
     } catch (error) {
       isAway = true; // and we go on with what we have
-      if (!closing.signal.aborted) log.warn('keys not fetched', { error, kept: keys.size });
+      // At the start it may just be slower than we are: that there are no keys yet is what /ready says.
+      const level = keys.size > 0 ? 'warn' : 'info';
+      if (!closing.signal.aborted) log.log(level, 'keys not fetched', { error, kept: keys.size });
     }
   }
 

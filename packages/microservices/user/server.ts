@@ -11,7 +11,6 @@ import { Router } from 'express';
 import { isAnswer, untilThere } from '../chassis/database.ts';
 import { envCallers, envDatabase, runService } from '../chassis/entry.ts';
 import { requireService } from '../chassis/identity.ts';
-import { createMetrics } from '../chassis/metrics.ts';
 import { observe } from '../chassis/service.ts';
 import { ISSUER, SCOPE, USER_AUDIENCE } from '../contracts/user.ts';
 import { AUDIENCE } from '../protocol.ts';
@@ -36,7 +35,7 @@ export async function startUser({
   ...options
 }: UserOptions): Promise<Issuer> {
   // The issuer counts and logs by itself: of what is around the other services it lacks a span.
-  const door = Router().use(observe(createMetrics('user')), requireService({ audience: USER_AUDIENCE, callers }));
+  const door = Router().use(observe(), requireService({ audience: USER_AUDIENCE, callers }));
   const start = () =>
     startIssuer({
       databaseUrl,

@@ -2,7 +2,6 @@
  * What the order service answers to the gateway, which asks on behalf of a customer: the `subject` of its token.
  */
 import { inTransaction } from '@patterns/connection-pooling/transaction';
-import { sayUnavailable } from '@patterns/connection-pooling/unavailable';
 import type { Log } from '@patterns/kit/log';
 import { HttpProblem, methodNotAllowed } from '@patterns/kit/problem';
 import { sayFull } from '@patterns/queues/refusals';
@@ -26,14 +25,14 @@ export interface RouteOptions {
   /** An order was placed, so there is a message to send. */
   onPlaced: () => void;
   log: Log;
+  /** A request takes no longer, whatever its caller would allow: the saga needs nobody who waits. */
+  maxMs: number;
 }
 
-/** A request takes no longer, whatever its caller would allow: the saga needs nobody who waits. */
-const MAX_MS = 3_000;
 /** What is kept back to write down what came of it, and to answer. */
 const RESERVE_MS = 300;
 
-export function orderRoutes({ database, menu, saga, onPlaced, log }: RouteOptions): Router {
+export function orderRoutes({ database, menu, saga, onPlaced, log, maxMs }: RouteOptions): Router {
   const router = Router();
   router.get(MENU_PATH, (request, response) => sendRepresentation(request, response, menu.all));
   router.all(MENU_PATH, methodNotAllowed('GET, HEAD'));
@@ -43,7 +42,7 @@ export function orderRoutes({ database, menu, saga, onPlaced, log }: RouteOption
     const customer = customerOf(response);
     const key = readKey(request.get('Idempotency-Key'));
     const payload = readOrderRequest(request.body);
-    const deadline = deadlineOf(request, { maxMs: MAX_MS });
+    const deadline = deadlineOf(request, { maxMs });
     const { traceparent } = spanOf(response);
     // The order, its key and the message that it is placed, in one transaction. Nobody else is asked within it.
     let placed: Order | undefined;
@@ -87,10 +86,7 @@ export function orderRoutes({ database, menu, saga, onPlaced, log }: RouteOption
   });
   router.all(`${ORDERS_PATH}/:id`, methodNotAllowed('GET, HEAD'));
 
-  router.use(
-    sayUnavailable,
-    sayFull(() => {}),
-  );
+  router.use(sayFull(() => {})); // the outbox: what is to be said cannot be said any more
   return router;
 }
 

@@ -29,6 +29,7 @@ import { startOutboxRelay, toBroker } from '../chassis/outbox.ts';
 import { serve } from '../chassis/service.ts';
 import { DELIVERIES_CHANNEL, KITCHEN_CHANNEL, readDeliveryEvent, readKitchenEvent } from '../contracts/events.ts';
 import { type Heard, hear } from './hearing.ts';
+import { countOrders } from './metrics.ts';
 import { orderRoutes } from './routes.ts';
 import type { Limits } from './saga.ts';
 import { type SagaOptions, startSagaRunner } from './saga-runner.ts';
@@ -45,13 +46,14 @@ export interface OrderOptions
   /** Before every key. */
   prefix: string;
   paymentUrls: readonly string[];
-  /** For one answer of payment: it takes milliseconds as a rule, and a customer waits. */
-  paymentTimeoutMs?: number;
   identity: Identity;
   /** Whose public keys (PEM) are known, by name: only the gateway may ask. */
   callers: Readonly<Record<string, string>>;
   /** Of the pool of connections: its size, and how long is waited. */
   pool?: Partial<PoolOptions>;
+  /** For one request, and for one answer of payment in it. Payment takes milliseconds as a rule, and a customer waits. */
+  maxMs?: number;
+  paymentTimeoutMs?: number;
   graceMs?: number;
 }
 
@@ -64,6 +66,7 @@ export async function startOrder({
   redisUrl,
   prefix,
   paymentUrls,
+  maxMs = 3_000,
   paymentTimeoutMs = 1_000,
   breaker = { failures: 5, openMs: 2_000 },
   identity,
@@ -88,8 +91,8 @@ export async function startOrder({
   const relay = opened.use(startOutboxRelay({ databaseUrl, queue: toBroker(broker), log }));
 
   // #region payment
-  // The saga is what repeats: retries here, on top of that, would multiply. At most 20 at a time: payment serves others as well.
-  const limited = { timeoutMs: paymentTimeoutMs, maxConcurrent: 20, breaker, retries: 0 };
+  // The saga is what repeats: retries here, on top of that, would multiply.
+  const limited = { timeoutMs: paymentTimeoutMs, maxConcurrent: 20, maxQueued: 20, breaker, retries: 0 };
   const payment = opened.use(openDependency({ name: 'payment', urls: paymentUrls, identity, log, ...limited }));
   const limits: Limits = { payWithinMs, acceptWithinMs };
   const saga = opened.use(startSagaRunner({ database, payment, limits, log, onMoved: relay.wake, ...pace }));
@@ -104,8 +107,9 @@ export async function startOrder({
       ready: async () => (await database.query('select 1')).rowCount === 1,
       routes: (app, metrics) => {
         metrics.watch(payment);
+        countOrders(metrics.registry, database);
         app.use(requireService({ audience: NAME, callers }));
-        app.use(orderRoutes({ database, menu, saga, onPlaced: relay.wake, log }));
+        app.use(orderRoutes({ database, menu, saga, onPlaced: relay.wake, log, maxMs }));
       },
     }),
   );

@@ -50,7 +50,7 @@ requirePostgres()('the saga goes on', () => {
     const ann = rig.customer();
     ann.bank.behaviour = 'pending';
     const orders = await Promise.all(Array.from({ length: 5 }, () => ann.place()));
-    await until('each was asked for some times', () => ann.bank.asked.length > 30);
+    await until('each was asked for some times', () => ann.bank.asked.length > 15);
     ann.bank.behaviour = 'answers';
     await Promise.all(orders.map(({ id }) => rig.told(id, 'paid')));
     expect(ann.bank.atOnce).toBe(1);

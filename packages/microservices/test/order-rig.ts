@@ -52,7 +52,7 @@ export async function openEars({ redisUrl, prefix }: Pick<Place, 'redisUrl' | 'p
   });
   return {
     heard,
-    say: (to: string, data: { order: string; type?: string }, id: string = randomUUID()) =>
+    say: (to: string, data: { order: string; [field: string]: unknown }, id: string = randomUUID()) =>
       broker.publish({ v: VERSION, id, channel: to, at: Date.now(), data }),
     [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose](),
   };
@@ -72,6 +72,7 @@ export async function openOrderRig({ place: given, ...options }: Partial<OrderOp
       callers: { gateway: keys.gateway.publicKey },
       breaker: AT_ONCE,
       // The machine may be busy with other things.
+      maxMs: 15_000,
       paymentTimeoutMs: 10_000,
       stepMs: 10_000,
       pool: {

@@ -60,7 +60,7 @@ requirePostgres()('the saga of an order', () => {
     const id = await ann.paid();
     const before = ann.bank.asked.length;
     ann.bank.behaviour = 'lost'; // it gives the money back, and its answer does not arrive
-    await rig.say(KITCHEN_CHANNEL, { order: id, type: 'refused', ...{ reason: 'truffle is sold out' } });
+    await rig.say(KITCHEN_CHANNEL, { order: id, type: 'refused', reason: 'truffle is sold out' });
     await until('it is asked again', () => ann.bank.asked.length >= before + 2);
     // The kitchen has heard of it, and the money is not back as far as we know.
     await rig.told(id, 'cancelling');

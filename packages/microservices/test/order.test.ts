@@ -92,15 +92,14 @@ requirePostgres()('the order service', () => {
     const ann = rig.customer();
     ann.bank.behaviour = 'fails';
     const orders: OrderView[] = [];
-    const left = await until('an order is answered without payment being asked', async () => {
+    await until('an order is answered without payment being asked', async () => {
       orders.push(await ann.place());
-      return orders.at(-1)!.reason?.includes('left alone') && orders.at(-1);
+      return orders.at(-1)!.reason?.includes('left alone');
     });
     expect(orders.map(({ state }) => state)).toEqual(orders.map(() => 'awaiting-payment'));
     expect(orders.length).toBeGreaterThan(1);
     ann.bank.behaviour = 'answers';
     await Promise.all(orders.map(({ id }) => rig.told(id, 'paid')));
     expect(ann.bank.done).toHaveLength(orders.length);
-    expect(ann.bank.asked.filter((question) => question.endsWith(left.id))).toHaveLength(1);
   });
 });

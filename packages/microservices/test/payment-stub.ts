@@ -2,7 +2,7 @@
  * A payment service for tests of those who ask it: it keeps to contracts/payment.ts, counts what it is asked, and fails on demand,
  * for one customer and not for others.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { listen } from '@patterns/kit/listen';
 import { type Charge, type ChargeRequest, type ChargeStatus, readChargeRequest } from '../contracts/payment.ts';
@@ -57,8 +57,13 @@ export async function startPaymentStub(): Promise<PaymentStub> {
     return charge;
   };
 
-  const server = createServer(async (request, response) => {
-    const question = readChargeRequest(await json(request));
+  const server = createServer((request, response) => {
+    json(request).then(
+      (body) => answer(readChargeRequest(body), request, response),
+      () => response.destroy(), // cut off
+    );
+  });
+  const answer = (question: ChargeRequest, request: IncomingMessage, response: ServerResponse) => {
     const isRefund = request.url!.endsWith('/refund');
     const { order } = question;
     const account = accountOf(question.customer);
@@ -74,9 +79,14 @@ export async function startPaymentStub(): Promise<PaymentStub> {
     if (behaviour === 'lost') response.destroy();
     else if (behaviour === 'held') account.held.push(() => send(response, 200, charge));
     else send(response, 200, charge);
-  });
-  const { url, close } = await listen(server, { graceMs: 100 });
-  return { url, of: accountOf, charge: (order) => charges.get(order), [Symbol.asyncDispose]: close };
+  };
+  const listening = await listen(server, { graceMs: 100 });
+  return {
+    url: listening.url,
+    of: accountOf,
+    charge: (order) => charges.get(order),
+    [Symbol.asyncDispose]: () => listening.close(),
+  };
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

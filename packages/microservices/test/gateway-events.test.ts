@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { until, within } from '@patterns/kit/testing/until';
 import { requirePostgres } from '@patterns/services/testing';
@@ -65,7 +64,7 @@ requirePostgres()('the stream of an order, through the gateway', () => {
 
   test('needs a ticket for this order', async () => {
     const asked = town.tracking.asked.length;
-    const stranger = openTickets(otherKey()).pathFor('o-1', 'ann');
+    const stranger = openTickets(rig.makeKeys().privateKey).pathFor('o-1', 'ann');
     const paths = [
       '/orders/o-1/events',
       pathOf('o-2').replace('o-2', 'o-1'),
@@ -109,9 +108,6 @@ requirePostgres()('the stream of an order, through the gateway', () => {
     for (const { leave } of [await follow('o-3', { url: gateway.url }), open[1]!]) leave();
   });
 });
-
-const otherKey = () =>
-  `${generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })}`;
 
 const gauge = async (url: string) =>
   /^gateway_streams_open\{.*\} (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];

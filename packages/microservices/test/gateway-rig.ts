@@ -17,11 +17,14 @@ import { startUser } from '../user/server.ts';
 export const quiet = createLog('test');
 quiet.silent = true;
 
-export const GATEWAY_KEY = generateKeyPairSync('ec', {
-  namedCurve: 'P-256',
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-});
+/** The keys of a service, as PEM. */
+export const makeKeys = () =>
+  generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+export const GATEWAY_KEY = makeKeys();
 
 export const PIZZA: OrderRequest = { items: [{ dish: 'pizza', quantity: 1 }], address: '1 Main Street' };
 export const MENU = { items: [{ id: 'pizza', name: 'Pizza', price: 1_000 }] };
@@ -41,7 +44,7 @@ export type Answering = (response: ServerResponse, asked: Asked) => void;
 /** A service that answers as `answering` says. */
 export async function startStub(answering: Answering) {
   const asked: Asked[] = [];
-  const server = createServer(async (request: IncomingMessage, response: ServerResponse) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const closed = new Promise<boolean>((resolve) => {
       response.once('close', () => resolve(response.writableFinished));
     });
@@ -49,7 +52,8 @@ export async function startStub(answering: Answering) {
     const each = { method, path, headers, closed, body: await text(request).catch(() => '') };
     asked.push(each);
     stub.answering(response, each);
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response));
   const listening = await listen(server, { graceMs: 100 });
   const stub = { url: listening.url, asked, answering, [Symbol.asyncDispose]: () => listening.close() };
   return stub;

@@ -17,7 +17,7 @@ export const refuseCrossSite: RequestHandler = (request, _response, next) => {
   // Only browsers say it, and a page cannot change it [Fetch Metadata §2.3]. `none`: somebody has typed the address.
   const site = request.get('Sec-Fetch-Site') ?? 'none';
   const isForeign = site !== 'none' && site !== 'same-origin';
-  const isSimple = request.method === 'GET' && request.query.documentId === undefined;
+  const isSimple = request.method !== 'POST' && request.query.documentId === undefined;
   if (isForeign && isSimple && request.get(PREFLIGHT_HEADER) === undefined) {
     throw new HttpProblem(403, { detail: `a query by GET from another site needs the header ${PREFLIGHT_HEADER}` });
   }

@@ -116,7 +116,7 @@ export async function startGraphql({
 
   const read: ReadParams = (request) => paramsOf(request, trustedDocuments, trustedOnly);
   const answer = answerOverHttp(read, admit, log);
-  const stream = streamOverSse(read, admit, subscriptions);
+  const stream = streamOverSse(read, admit, subscriptions, log);
   // #endregion
 
   const app = express().disable('x-powered-by').disable('etag');

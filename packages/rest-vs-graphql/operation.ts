@@ -2,6 +2,7 @@
  * From a request's parameters to an operation that may be executed, or to what is wrong with it. In this order, the cheap before
  * the dear: size, syntax, shape, the schema's rules, variables, cost. Nothing here asks the database.
  */
+import { createHash } from 'node:crypto';
 import {
   type DocumentNode,
   type ExecutionArgs,
@@ -31,6 +32,9 @@ export type Admit = (
   context: OperationContext,
   wantsEvents: boolean,
 ) => Operation | readonly GraphQLError[];
+
+/** How a document is named in logs and counts: one that is long, or secret, is told by its hash. */
+export const hashOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 export interface PreparationOptions {
   schema: GraphQLSchema;

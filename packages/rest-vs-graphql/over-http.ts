@@ -2,7 +2,6 @@
  * An operation over HTTP, by its specification [GraphQL over HTTP]: graphql-http reads the request and answers it. Around it is what
  * it leaves to others: the status for an answer that has both data and errors, what caches may keep, and the log.
  */
-import { createHash } from 'node:crypto';
 import type { Log } from '@patterns/kit/log';
 import { traceOf } from '@patterns/kit/trace';
 import type { Request, Response } from 'express';
@@ -14,7 +13,7 @@ import {
   type RequestParams,
 } from 'graphql-http';
 import { maskErrors } from './masked-errors.ts';
-import type { Admit, Operation } from './operation.ts';
+import { type Admit, hashOf, type Operation } from './operation.ts';
 import { GRAPHQL_RESPONSE, SQL_STATEMENTS_HEADER } from './protocol.ts';
 import type { OperationContext } from './resolvers.ts';
 import { sendCacheable } from './trusted-documents.ts';
@@ -34,7 +33,8 @@ export type ReadParams = <Context>(
 
 /** The request as graphql-http wants it. */
 export function asGraphqlRequest<Context>(request: Request, context: Context): GraphqlRequest<Request, Context> {
-  const { method, originalUrl: url, headers, body } = request as Request & { body: string | undefined };
+  const { originalUrl: url, headers, body } = request as Request & { body: string | undefined };
+  const method = request.method === 'HEAD' ? 'GET' : request.method; // Node leaves out the body [RFC 9110 §9.3.2]
   return { method, url, headers, body: body ?? null, raw: request, context };
 }
 
@@ -82,7 +82,7 @@ function send(request: Request, response: Response, [text, init]: GraphqlRespons
   response.set({ 'Cache-Control': 'no-store', Vary: 'Accept' });
   if (text === null) return void response.end();
   if (!response.get('Content-Type')) response.type('application/json');
-  const isTrustedGet = request.method === 'GET' && request.query.documentId !== undefined;
+  const isTrustedGet = request.method !== 'POST' && request.query.documentId !== undefined;
   if (isTrustedGet && result && !result.errors) sendCacheable(request, response, text);
   else response.end(text);
 }
@@ -94,7 +94,7 @@ function logOperation(log: Log, response: Response, { context, params, operation
   log.info('operation', {
     operation: operation?.name,
     type: operation?.type,
-    document: `sha256:${createHash('sha256').update(params.query).digest('hex')}`,
+    document: hashOf(params.query),
     cost: operation?.cost,
     statements: context.db.statements,
     errors: result?.errors?.length ?? 0,

@@ -11,11 +11,13 @@
  * What surprises: a request that is refused is a 200 with an event in it. EventSource would show a status to nobody, and the client
  * has asked for events and nothing else. Limits, budget and trusted documents are those of every operation.
  */
+import type { Log } from '@patterns/kit/log';
+import { traceOf } from '@patterns/kit/trace';
 import type { Request, Response } from 'express';
 import { GraphQLError } from 'graphql';
 import type { RequestParams } from 'graphql-http';
 import { sendRefusal } from './event-stream.ts';
-import type { Admit } from './operation.ts';
+import { type Admit, hashOf } from './operation.ts';
 import { asGraphqlRequest, type ReadParams } from './over-http.ts';
 import type { OpenContext, Subscriptions } from './subscriptions.ts';
 
@@ -24,7 +26,7 @@ export const wantsEvents = (request: Request): boolean =>
   request.get('Accept')?.toLowerCase().includes('text/event-stream') ?? false;
 
 /** Makes the function that answers subscriptions. */
-export function streamOverSse(read: ReadParams, admit: Admit, subscriptions: Subscriptions) {
+export function streamOverSse(read: ReadParams, admit: Admit, subscriptions: Subscriptions, log: Log) {
   return async (request: Request, response: Response, openContext: OpenContext): Promise<void> => {
     let params: RequestParams | Awaited<ReturnType<ReadParams>>;
     try {
@@ -42,6 +44,9 @@ export function streamOverSse(read: ReadParams, admit: Admit, subscriptions: Sub
     using _deadline = context.deadline;
     const operation = admit(params, context, true);
     if (!('args' in operation)) return sendRefusal(response, { errors: operation });
+    const { name, cost } = operation; // as for every operation: not with which variables
+    const { traceId } = traceOf(response);
+    log.info('operation', { operation: name, type: 'subscription', document: hashOf(params.query), cost, traceId });
     await subscriptions.serve(request, response, operation, openContext);
   };
 }

@@ -6,11 +6,11 @@
  * ask a hostile one must get it into our own client first. Not to be confused with "automatic persisted queries", where whoever
  * asks also stores: those save bytes, and protect nothing.
  */
-import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { type Request as GraphqlRequest, parseRequestParams } from 'graphql-http';
 import { etagOfText, isCurrent } from './conditional.ts';
 import { refusal } from './limits.ts';
+import { hashOf } from './operation.ts';
 
 /** The text of each document by its id, `sha256:` and 64 hexadecimal digits in lower case. */
 export type TrustedDocuments = ReadonlyMap<string, string>;
@@ -18,8 +18,7 @@ export type TrustedDocuments = ReadonlyMap<string, string>;
 /** @throws {Error} for an id that is not its document's: the client would be answered another question than it asked. */
 export function checkIds(documents: TrustedDocuments): void {
   for (const [id, text] of documents) {
-    const hash = createHash('sha256').update(text).digest('hex');
-    if (id !== `sha256:${hash}`) throw new Error(`the trusted document ${id} has the hash ${hash}`);
+    if (id !== hashOf(text)) throw new Error(`the trusted document ${id} has the hash ${hashOf(text)}`);
   }
 }
 

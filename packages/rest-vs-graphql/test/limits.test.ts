@@ -44,16 +44,23 @@ requirePostgres()('limits', () => {
       'TOO_COMPLEX',
       /aliases/,
     ],
-    [
-      'too many directives',
-      `{ viewer ${'@include(if: true) '.repeat(11)} { id } }`,
-      'TOO_COMPLEX',
-      /directives: 10/,
-    ],
+    ['too many directives', `{ viewer ${'@include(if: true) '.repeat(11)} { id } }`, 'TOO_COMPLEX', /directives: 10/],
     ['more than one operation', 'query A { viewer { id } } query B { viewer { id } }', 'TOO_COMPLEX', /operations: 1/],
     ['too many tokens', `{ ${'viewer { id } '.repeat(125)} }`, undefined, /more than 500 tokens/],
     ['too long', `# ${'x'.repeat(4_000)}\n{ viewer { id } }`, undefined, /more than 4000/],
-    ['too large a page', '{ posts(first: 101) { nodes { id } } }', 'PAGE_SIZE', /posts\(first:\) must be from 1 to 100/],
+    ['too wide', `{ viewer { ${'name '.repeat(100)} } }`, 'TOO_COMPLEX', /fields: 100/],
+    [
+      'too wide in a fragment that is not even used',
+      `{ viewer { id } } fragment A on User { ${'name '.repeat(100)} }`,
+      'TOO_COMPLEX',
+      /fields: 100/,
+    ],
+    [
+      'too large a page',
+      '{ posts(first: 101) { nodes { id } } }',
+      'PAGE_SIZE',
+      /posts\(first:\) must be from 1 to 100/,
+    ],
     ['a page of nothing', '{ posts(first: 0) { nodes { id } } }', 'PAGE_SIZE', /from 1 to 100/],
     [
       'pages within pages',
@@ -91,7 +98,7 @@ requirePostgres()('limits', () => {
     const query = `{ viewer { ...F0 } } ${fragments.join(' ')} fragment F40 on User { a: id }`;
     const { status, json } = await server.ask(query);
     expect(status).toBe(400);
-    expect(json.errors?.[0]?.message).toMatch(/aliases/);
+    expect(json.errors?.[0]?.message).toMatch(/fields|aliases/);
   });
 
   test('a batch of operations is refused', async () => {
@@ -117,7 +124,7 @@ requirePostgres()('limits', () => {
   test('what our own client asks is far below every limit', async () => {
     for (const text of trustedDocuments.values()) expect(text.length).toBeLessThan(LIMITS.length / 4);
     // Each limit is halved, and they are trusted still: a document that is not valid would keep the server from starting.
-    const halves = { length: 2_000, tokens: 250, depth: 7, aliases: 5, directives: 5, cost: 500 };
+    const halves = { length: 2_000, tokens: 250, depth: 7, fields: 50, aliases: 5, directives: 5, cost: 500 };
     await using strict = await startServer({ limits: halves, trustedDocuments });
     expect(strict.url).toMatch(/^http/);
   });

@@ -31,6 +31,8 @@ requirePostgres()('trusted documents', () => {
     const headers = { 'If-None-Match': first.headers.get('ETag')! };
     const again = await get(badge('300'), headers);
     expect([again.status, again.text, again.headers.get('ETag')]).toEqual([304, '', headers['If-None-Match']]);
+    const head = await call(badge('300'), { method: 'HEAD', headers: { Accept: GRAPHQL_RESPONSE } });
+    expect([head.status, head.text, head.headers.get('ETag')]).toEqual([200, '', headers['If-None-Match']]);
     await blog.query("update blog.users set name = 'Renamed' where id = 300");
     expect((await get(badge('300'), headers)).json.data.user.name).toBe('Renamed');
   });

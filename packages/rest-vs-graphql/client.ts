@@ -42,8 +42,7 @@ export function restScreen<Name extends ScreenName>(
 
 function checkRest({ status, body }: Answer): unknown {
   if (status === 200) return body;
-  const { detail, title } = asObject(body, 'problem');
-  throw new CallError(codeOf(status), `${status}: ${String(detail ?? title)}`, { status });
+  throw new CallError(codeOf(status), detailOf(status, body), { status });
 }
 // #endregion
 
@@ -76,11 +75,17 @@ function checkGraphql({ status, body }: Answer): Json {
   const { data, errors } = asObject(body, 'answer');
   if (errors === undefined && data) return asObject(data, 'data');
   const [error] = asList(errors ?? [], 'errors');
-  const message = error ? textAt(error, 'message') : `status ${status}`;
+  const message = error ? textAt(error, 'message') : detailOf(status, body);
   if (data) throw new CallError('partial', message, { status, data });
   throw new CallError(status === 200 ? 'failed' : codeOf(status), message, { status });
 }
 // #endregion
+
+/** Of a problem [RFC 9457]: what HTTP has refused, over GraphQL too, before anybody looked at the document. */
+function detailOf(status: number, body: unknown): string {
+  const { detail } = asObject(body, 'problem');
+  return typeof detail === 'string' ? detail : `status ${status}`;
+}
 
 function codeOf(status: number): CallError['code'] {
   if (status === 404) return 'not-found';

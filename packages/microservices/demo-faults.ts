@@ -59,7 +59,7 @@ export async function slowPayment({ story }: Stage, town: DemoTown, flow: Flow):
   town.lines.toPayment.delay(3_000);
   const first = await flow.more(1, ({ order }) => order.state === 'awaiting-payment');
   story.wire('gateway', 'customer', `${first.at(-1)?.order.state}: ${first.at(-1)?.order.reason}`);
-  await town.wait('the breaker is open', town.isBreakerOpen);
+  await town.wait('the breaker is open', () => town.isBreakerOpen());
   const atOnce = await flow.more(SOME, ({ order }) => order.reason?.includes('left alone') ?? false);
   const times = atOnce.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
   story.act(

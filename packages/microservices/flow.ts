@@ -7,7 +7,7 @@ import { setTimeout as delay, setInterval as every } from 'node:timers/promises'
 import { until } from '@patterns/kit/testing/until';
 import { CallError } from '@patterns/request-response/call';
 import { type Credentials, logIn, type Placed, placeOrder, signUp } from './client.ts';
-import type { Item, OrderRequest, State } from './protocol.ts';
+import type { Item, State } from './protocol.ts';
 
 /** How long somebody looks at an error before they ask again. */
 const AGAIN_MS = 500;

@@ -7,6 +7,7 @@
  *        └──────────────────────────▲
  */
 import { inTransaction } from '@patterns/connection-pooling/transaction';
+import { HttpProblem } from '@patterns/kit/problem';
 import { newJob } from '@patterns/queues/job';
 import { outbox } from '@patterns/queues/outbox';
 import { SECRETS_SCHEMA } from '@patterns/webhooks/shop-database';
@@ -27,6 +28,7 @@ export const SCHEMA = `
     status text not null,
     reason text,
     payment text,                                  -- the provider's id, when it is known
+    traceparent text,                              -- of whoever asked first: what is found out later belongs to his trace
     version int not null default 1,
     changed_at timestamptz not null default now()
   );
@@ -35,6 +37,8 @@ export const SCHEMA = `
 export interface KnownCharge extends Charge {
   /** The provider's id, once it has told. */
   readonly payment?: string;
+  /** Of the span in which it was first asked for. */
+  readonly traceparent?: string;
 }
 
 /** Jobs that wait for a queue that is away: a quarter of an hour at a hundred payments a second. Money waits for no message. */
@@ -44,23 +48,28 @@ interface Queries {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<Row>>;
 }
 
-/** Writes down that an order is to be charged, before anybody is asked, or finds what has become of it. */
+/**
+ * Writes down that an order is to be charged, before anybody is asked, or finds what has become of it.
+ * @throws {HttpProblem} 422 when it is another charge for the same order
+ */
 export async function openCharge(
   db: Queries,
   { order, customer, amount }: ChargeRequest,
-  first: { status: ChargeStatus; reason?: string },
+  first: { status: ChargeStatus; reason?: string; traceparent: string | undefined },
 ): Promise<KnownCharge> {
   await db.query(
-    `insert into payment.charges (order_id, customer, amount, status, reason) values ($1, $2, $3, $4, $5)
+    `insert into payment.charges (order_id, customer, amount, status, reason, traceparent) values ($1, $2, $3, $4, $5, $6)
      on conflict do nothing`,
-    [order, customer, amount, first.status, first.reason],
+    [order, customer, amount, first.status, first.reason, first.traceparent],
   );
-  return (await findCharge(db, order))!;
+  const charge = (await findCharge(db, order))!;
+  if (charge.amount === amount && charge.customer === customer) return charge;
+  throw new HttpProblem(422, { detail: 'this order has another charge' });
 }
 
-/** An order that is to be undone: `void` when nobody has heard of it, so that a charge that comes later finds that. */
-export async function openRefund(db: Queries, request: ChargeRequest): Promise<KnownCharge> {
-  const known = await openCharge(db, request, { status: 'void' });
+/** An order that is to be undone: `void` when nobody has heard of it, and a charge that comes later finds that. @throws as above */
+export async function openRefund(db: Queries, request: ChargeRequest, traceparent?: string): Promise<KnownCharge> {
+  const known = await openCharge(db, request, { status: 'void', traceparent });
   if (known.status !== 'pending' && known.status !== 'succeeded') return known;
   await db.query(
     `update payment.charges set status = 'refunding', version = version + 1, changed_at = now()
@@ -119,14 +128,16 @@ export async function listUnsettled(db: Queries, forMs: number, limit = 100): Pr
   return rows.map(chargeOf);
 }
 
-interface Row extends Omit<KnownCharge, 'reason' | 'payment'> {
+interface Row extends Omit<KnownCharge, 'reason' | 'payment' | 'traceparent'> {
   reason: string | null;
   payment: string | null;
+  traceparent: string | null;
 }
-const COLUMNS = 'order_id as "order", customer, amount::float8 as amount, status, reason, payment';
+const COLUMNS = 'order_id as "order", customer, amount::float8 as amount, status, reason, payment, traceparent';
 
-const chargeOf = ({ reason, payment, ...row }: Row): KnownCharge => ({
+const chargeOf = ({ reason, payment, traceparent, ...row }: Row): KnownCharge => ({
   ...row,
   ...(reason === null ? {} : { reason }),
   ...(payment === null ? {} : { payment }),
+  ...(traceparent === null ? {} : { traceparent }),
 });

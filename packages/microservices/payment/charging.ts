@@ -3,7 +3,6 @@
  * have heard of us. So whatever is asked carries the order's id as its key, and may be asked again: by the order service, by
  * the reconciliation here, after a kill -9. Whoever asks second is answered what the first one was.
  */
-import { HttpProblem } from '@patterns/kit/problem';
 import type { Database } from '../chassis/database.ts';
 import { DependencyError } from '../chassis/dependency-error.ts';
 import type { ChargeRequest } from '../contracts/payment.ts';
@@ -43,7 +42,8 @@ export function chargeWith(db: Database, provider: Provider, wake: () => void): 
       await provider.giveBack(payment, by);
       return (await note(order, { from: ['refunding'], to: 'refunded', payment }, by.parent)) ?? charge;
     } catch (error) {
-      if (error instanceof DependencyError || by.deadline.signal.aborted) return charge; // nobody knows: it stays as it is, and is asked again
+      const isUnknown = error instanceof DependencyError || by.deadline.signal.aborted;
+      if (isUnknown) return charge; // it stays as it is, and is asked about again
       throw error;
     }
   }
@@ -55,19 +55,14 @@ export function chargeWith(db: Database, provider: Provider, wake: () => void): 
       const first = isTooMuch
         ? ({ status: 'declined', reason: 'more than 500.00 is not charged' } as const)
         : ({ status: 'pending' } as const);
-      const charge = demandSame(request, await openCharge(db, request, first));
+      const charge = await openCharge(db, request, { ...first, traceparent: by.parent });
       return charge.status === 'pending' ? await pursue(charge, by) : charge;
     },
     async refund(request, by) {
-      const charge = demandSame(request, await openRefund(db, request));
+      const charge = await openRefund(db, request, by.parent);
       return charge.status === 'refunding' ? await pursue(charge, by) : charge;
     },
     pursue,
     settle: note,
   };
-}
-
-function demandSame({ amount, customer }: ChargeRequest, charge: KnownCharge): KnownCharge {
-  if (charge.amount === amount && charge.customer === customer) return charge;
-  throw new HttpProblem(422, { detail: 'this order has another charge' });
 }

@@ -30,7 +30,7 @@ export interface PaymentOptions {
   providerUrl: string;
   /** Where the provider reaches our webhooks: the sidecar. Without it we are told nothing, and only ask. */
   publicUrl?: string | undefined;
-  /** Of the Unix socket to listen on; without it, a port of loopback. */
+  /** Of the Unix socket to listen on. Without it a port of loopback, where anybody on this machine may ask: for tests. */
   socketPath?: string | undefined;
   port?: number | undefined;
   /** For one answer of the provider. */
@@ -71,7 +71,7 @@ export async function startPayment({
 
   const reconcile = async () => {
     for (const charge of await listUnsettled(db, reconcileAfterMs)) {
-      await charging.pursue(charge, { deadline: newDeadline(MAX_MS), parent: undefined });
+      await charging.pursue(charge, { deadline: newDeadline(MAX_MS), parent: charge.traceparent });
     }
   };
   opened.use(repeat(RECONCILE_EVERY_MS, reconcile, log));
@@ -112,7 +112,7 @@ const askedBy = (request: Request, response: Response): AskedBy => ({
 /** 202: ask again. */
 function answer(response: Response, charge: KnownCharge | undefined): void {
   if (!charge) throw new HttpProblem(404, { detail: 'there is no charge for this order' });
-  const { payment: _, ...shown } = charge;
+  const { payment: _, traceparent: __, ...shown } = charge;
   const isSettled = charge.status !== 'pending' && charge.status !== 'refunding';
   response.status(isSettled ? 200 : 202).json(shown satisfies Charge);
 }

@@ -32,13 +32,15 @@ requirePostgres()('notification', () => {
       await using stage = await openStage();
       await stage.queue.enqueue(['a', 'b', 'c'].map((order) => job(order)));
       await using killed = stage.process({ GATEWAY_MS: '60000', LEASE_MS: '1000' });
-      await until('three jobs are in hand', async () => (await stage.queue.depth()).leased === 3);
+      await until('three jobs are in hand', async () => (await stage.queue.depth()).leased === 3, {
+        withinMs: 30_000, // a process has to start
+      });
       await killed.kill();
       await stage.queue.enqueue([job('d')]); // nobody is there
       await using _notification = await stage.start();
       await stage.settled();
       expect(await stage.messages()).toEqual(['a', 'b', 'c', 'd'].map((order) => `${order}:succeeded`));
-    });
+    }, 60_000);
 
     test('the others, when one job makes no sense; that one is set aside, and shown with the reason', async () => {
       await using stage = await openStage();

@@ -68,7 +68,7 @@ export async function openPayment({ isProcess = false, isTold = false, front, ..
   };
 
   const services = stack.use(new AsyncDisposableStack());
-  let url = '';
+  let [url, behind] = ['', ''];
   let child: ChildProgram | undefined;
   async function start(): Promise<void> {
     if (isProcess) {
@@ -78,7 +78,7 @@ export async function openPayment({ isProcess = false, isTold = false, front, ..
       url = await child.url(30_000);
     } else if (front) {
       const socketPath = join(stack.use(await mkdtempDisposable(join(tmpdir(), 'payment-'))).path, 'app.sock');
-      services.use(await startPayment({ ...options, socketPath }));
+      ({ url: behind } = services.use(await startPayment({ ...options, socketPath })));
       ({ url } = services.use(await front(socketPath)));
     } else ({ url } = services.use(await startPayment(options)));
     if (!isTold) return;
@@ -99,8 +99,14 @@ export async function openPayment({ isProcess = false, isTold = false, front, ..
     get url() {
       return url;
     },
+    /** Where payment itself listens, when something stands in front of it. */
+    get behind() {
+      return behind;
+    },
     line,
-    hooks,
+    /** No webhook is sent, until they are let go. */
+    holdWebhooks: () => theirs.query(`update provider.endpoints set rests_until = now() + interval '1 hour'`),
+    letWebhooksGo: () => theirs.query('update provider.endpoints set rests_until = null'),
     provider: { url: provider.url, query: theirs.query },
     query: own.query,
     redisPrefix,

@@ -1,9 +1,10 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { mkdtempDisposable } from 'node:fs/promises';
+import { mkdtempDisposable, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { listen } from '@patterns/kit/listen';
+import { until } from '@patterns/kit/testing/until';
 import { requirePostgres } from '@patterns/services/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Identity, openIdentity } from '../chassis/identity.ts';
@@ -53,6 +54,12 @@ requirePostgres()('the sidecar of payment', () => {
       expect(await payment.charge(id, 1_000, bearer(order))).toMatchObject({ charge: { status: 'succeeded' } });
     });
 
+    test('is the only way in: payment listens on a socket file, which only its own user can open', async () => {
+      expect(payment.behind).toMatch(/^unix:/);
+      const { mode } = await stat(payment.behind.slice('unix:'.length));
+      expect((mode & 0o777).toString(8)).toBe('600');
+    });
+
     test('lets webhooks through as they are: they are signed, and payment looks for itself', async () => {
       const id = newOrder();
       payment.line.stall('down');
@@ -68,16 +75,26 @@ requirePostgres()('the sidecar of payment', () => {
       expect([forged.status, forged.headers.get('www-authenticate')]).toEqual([401, 'Webhook-Signature']);
     });
 
-    test('is one span between those of the two services', async () => {
+    test('is a span of its own in the trace, on the way in and for the webhook that comes of it', async () => {
       const ended: EndedSpan[] = [];
       recordSpans((span) => void ended.push(span));
       try {
         const [traceId, callers] = [randomUUID().replaceAll('-', ''), 'b7ad6b7169203331'];
         await payment.charge(newOrder(), 1_000, { ...bearer(order), traceparent: `00-${traceId}-${callers}-01` });
-        const chain = ['POST sidecar', 'POST /charges', 'POST provider'].map(
-          (name) => ended.find((span) => span.name === name && span.trace.traceId === traceId)?.trace,
-        );
-        expect(chain.map((trace) => trace?.parentId)).toEqual([callers, chain[0]?.spanId, chain[1]?.spanId]);
+        /** The names of the spans below one, down to the last: the webhook is the provider's answer to us, and belongs here. */
+        const chainFrom = (parentId: string): string[] => {
+          const span = ended.find(({ trace }) => trace.traceId === traceId && trace.parentId === parentId);
+          return span ? [span.name, ...chainFrom(span.trace.spanId)] : [];
+        };
+        const [asked, told] = [
+          ['POST sidecar', 'POST /charges', 'POST provider'],
+          ['POST sidecar', 'POST /webhooks'],
+        ];
+        const names = await until('all spans have ended', () => {
+          const chain = chainFrom(callers);
+          return chain.length === 5 && chain;
+        });
+        expect(names).toEqual([...asked, ...told]);
       } finally {
         recordSpans(undefined);
       }

@@ -7,7 +7,8 @@ export function sayWhatToDo(town: Town): void {
   const person = `-d '{ "name": "ann", "password": "correct horse battery" }'`;
   const order = `-d '{ "items": [{ "dish": "ramen", "quantity": 2 }], "address": "1 Main Street" }'`;
   const field = (name: string) => `node -pe 'JSON.parse(require("fs").readFileSync(0)).${name}'`;
-  console.log(`listening on ${url}: open it in a browser; or, in another terminal:
+  console.log(`listening on ${url}
+open it in a browser; or, in another terminal:
   pnpm -C packages/microservices client ${url}
 or, step by step:
   curl ${url}/signup ${json} ${person}

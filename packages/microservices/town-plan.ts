@@ -22,6 +22,8 @@ export interface Ground {
   redisPrefix: string;
   /** A directory that nobody else may enter, for the socket. */
   directory: string;
+  /** Of the gateway; without it, or 0: a free one. */
+  port?: number;
   userInstances: number;
 }
 
@@ -33,16 +35,12 @@ export type DatabaseOwner = (typeof DATABASES)[number];
 const CALLERS = ['gateway', 'order'] as const;
 
 /** Chooses addresses, which stay: who is killed comes back where he was. */
-export async function planTown({
-  databases,
-  redisUrl,
-  redisPrefix,
-  directory,
-  userInstances,
-}: Ground): Promise<Member[]> {
+export async function planTown(ground: Ground): Promise<Member[]> {
+  const { databases, redisUrl, redisPrefix, directory, port, userInstances } = ground;
   const users = Array.from({ length: userInstances }, (_, i) => `user-${i + 1}`);
   const names = ['provider', ...users, 'kitchen', 'payment', 'sidecar', 'notification', 'tracking', 'order', 'gateway'];
   const ports = new Map(await Promise.all(names.map(async (name) => [name, await freePort()] as const)));
+  if (port) ports.set('gateway', port);
   const url = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
   const keys = makeKeys();
   const publicKeys = JSON.stringify(Object.fromEntries(CALLERS.map((name) => [name, keys[name].publicKey])));

@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs, isPassing, isSafeToRepeat, type RetryBudget } from '@patterns/request-response/retry';
 import { type Dispatcher, request } from 'undici';
-import { DEADLINE_HEADER, type Deadline, shrink } from './deadline.ts';
+import { DEADLINE_HEADER, type Deadline, newDeadline } from './deadline.ts';
 import type { CallOptions } from './dependency.ts';
 import { DependencyError } from './dependency-error.ts';
 import type { Identity } from './identity.ts';
@@ -87,7 +87,7 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
   ): Promise<Answer> {
     const limitMs = Math.min(options.timeoutMs, deadline.leftMs() - RESERVE_MS);
     if (limitMs <= 0) throw new DependencyError('timeout', name, { isUnsent: true, isFault: false });
-    const limit = shrink({ ...deadline, leftMs: () => limitMs }, 0);
+    const limit = newDeadline(limitMs, deadline.signal);
     const attributes = {
       'http.request.method': call.method,
       'url.path': call.path.split('?', 1)[0]!,

@@ -21,7 +21,8 @@ export class Instances {
     const turn = this.#turn++;
     const inTurn = this.#urls.map((_, i) => this.#urls[(turn + i) % this.#urls.length]!);
     const untried = inTurn.filter((url) => !tried.has(url));
-    return untried.find((url) => !this.#rests(url)) ?? untried[0] ?? inTurn[0]!;
+    const candidates = untried.length > 0 ? untried : inTurn;
+    return candidates.find((url) => !this.#rests(url)) ?? candidates[0]!;
   }
 
   /** Whether there is one that is not among `tried`. */

@@ -95,7 +95,7 @@ test('the bulkhead is full: the next call fails at once, and those inside go on'
   await until('two are inside', () => answers.length === 2);
   const queued = call(get);
   expect(await codeOf(get)).toBe('full');
-  answers.splice(0).forEach((answer) => void answer());
+  for (const answer of answers.splice(0)) answer();
   expect((await Promise.all(inside)).map(({ status }) => status)).toEqual([200, 200]);
   await until('the one that waited is inside', () => answers.length === 1);
   answers[0]!();

@@ -18,7 +18,8 @@ import { refuseCrossSite } from './csrf.ts';
 import { type DatabaseOptions, openDatabase } from './database.ts';
 import { cutOff, startDeadline } from './deadline.ts';
 import { whenLeft } from './departure.ts';
-import { LIMITS, type Limits, refusal } from './limits.ts';
+import { addGraphqlMetrics } from './graphql-metrics.ts';
+import { LIMITS, type Limits } from './limits.ts';
 import { createLoaders } from './loaders.ts';
 import { createMetrics } from './metrics.ts';
 import { mutationResolvers } from './mutations.ts';
@@ -88,7 +89,8 @@ export async function startGraphql({
   await using opened = new AsyncDisposableStack();
   const database = opened.use(openDatabase({ url: databaseUrl, ...pool }));
   const metrics = createMetrics(database);
-  const subscriptions = new Subscriptions(feed, log, { heartbeatMs, maxStreams, maxPending });
+  const subscriptions = opened.use(new Subscriptions(feed, log, { heartbeatMs, maxStreams, maxPending }));
+  const counted = addGraphqlMetrics(metrics.registry, () => subscriptions.open);
   let listening: Listening | undefined;
 
   // #region operation
@@ -102,15 +104,14 @@ export async function startGraphql({
 
   /** Nothing has been executed before this, and what it refuses never is. */
   const admit: Admit = (params, context, asEvents) => {
-    const operation = prepare(params, context);
-    if (!('args' in operation)) return operation;
-    if (!asEvents && operation.type === 'subscription') {
-      return [refusal('NOT_STREAMED', 'a subscription needs `Accept: text/event-stream`')];
-    }
-    if (asEvents && operation.type !== 'subscription') {
-      return [refusal('NOT_A_SUBSCRIPTION', 'only a subscription is answered by events')];
+    const operation = prepare(params, context, asEvents);
+    if (!('args' in operation)) {
+      const code = operation[0]?.extensions.code;
+      counted.refused.inc({ code: typeof code === 'string' ? code : 'INVALID_DOCUMENT' });
+      return operation;
     }
     budget.take(context.client, operation.cost);
+    counted.cost.observe(operation.cost);
     return operation;
   };
 

@@ -9,14 +9,14 @@ import {
   GraphQLError,
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
-  type OperationTypeNode,
+  OperationTypeNode,
   specifiedRules,
   validate,
   validateExecutionArgs,
 } from 'graphql';
 import type { RequestParams } from 'graphql-http';
 import { costOf } from './cost.ts';
-import { type Limits, parseWithin } from './limits.ts';
+import { type Limits, parseWithin, refusal } from './limits.ts';
 import type { OperationContext } from './resolvers.ts';
 
 export interface Operation {
@@ -73,7 +73,11 @@ export function createPreparation({ schema, limits, introspection, trusted }: Pr
     known.set(text, document);
   }
 
-  return (params: RequestParams, contextValue: OperationContext): Operation | readonly GraphQLError[] => {
+  return (
+    params: RequestParams,
+    contextValue: OperationContext,
+    asEvents: boolean,
+  ): Operation | readonly GraphQLError[] => {
     const document = known.get(params.query) ?? read(params.query);
     if (!('kind' in document)) return document;
     const args = {
@@ -86,8 +90,12 @@ export function createPreparation({ schema, limits, introspection, trusted }: Pr
     };
     const validated = validateExecutionArgs(args);
     if (!('operation' in validated)) return validated;
+    const { operation } = validated;
+    const isSubscription = operation.operation === OperationTypeNode.SUBSCRIPTION;
+    if (isSubscription && !asEvents) return [refusal('NOT_STREAMED', 'a subscription needs Accept: text/event-stream')];
+    if (asEvents && !isSubscription)
+      return [refusal('NOT_A_SUBSCRIPTION', 'only a subscription is answered by events')];
     try {
-      const { operation } = validated;
       return { args, type: operation.operation, name: operation.name?.value, cost: costOf(validated, limits) };
     } catch (error) {
       if (error instanceof GraphQLError) return [error];

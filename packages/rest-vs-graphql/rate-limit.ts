@@ -34,14 +34,15 @@ export class CostBudget {
     const { capacity, perSecond } = this.#rate;
     const now = performance.now();
     const bucket = this.#buckets.get(client) ?? { left: capacity, at: now };
-    const left = Math.min(capacity, bucket.left + ((now - bucket.at) / 1_000) * perSecond);
-    const isEnough = cost <= left;
-    this.#buckets.set(client, { left: isEnough ? left - cost : left, at: now });
+    const seconds = Math.max(now - bucket.at, 0.001) / 1_000; // more than none: endlessly much of nothing is not a number
+    const left = Math.min(capacity, bucket.left + seconds * perSecond);
+    const price = Math.min(cost, capacity); // what is dearer than a full bucket empties it; else it could never be paid
+    const isEnough = price <= left;
+    this.#buckets.set(client, { left: isEnough ? left - price : left, at: now });
     if (isEnough) return;
-    const seconds = Math.ceil((cost - left) / perSecond);
     throw new HttpProblem(429, {
       detail: `the operation costs ${cost}, and you have ${Math.floor(left)} left`,
-      headers: { 'Retry-After': String(seconds) },
+      headers: { 'Retry-After': String(Math.ceil((price - left) / perSecond)) },
     });
   }
   // #endregion

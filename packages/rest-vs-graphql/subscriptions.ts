@@ -52,6 +52,10 @@ export class Subscriptions implements Disposable {
     }, options.heartbeatMs ?? 15_000);
   }
 
+  get open(): number {
+    return this.#open.size;
+  }
+
   /** Answers with a stream; resolves when it has ended. @throws {HttpProblem} before it has begun: 400, 410 or 503. */
   async serve(request: Request, response: Response, operation: Operation, openContext: OpenContext): Promise<void> {
     const { maxPending, maxStreams = 1_000 } = this.#options;

@@ -121,6 +121,17 @@ requirePostgres()('limits', () => {
     expect((await development.ask('{ viewr { id } }')).json.errors?.[0]?.message).toMatch(/Did you mean "viewer"/);
   });
 
+  test('what is refused is counted, by its code, and what is admitted by its cost', async () => {
+    await using counting = await startServer();
+    await counting.ask('{ posts(first: 1000) { nodes { id } } }');
+    await counting.ask('{ nothing }');
+    await counting.ask('{ viewer { id } }');
+    const { text } = await call(new URL('/metrics', counting.url).href);
+    expect(text).toContain('graphql_refused_total{code="PAGE_SIZE"} 1');
+    expect(text).toContain('graphql_refused_total{code="INVALID_DOCUMENT"} 1');
+    expect(text).toContain('graphql_cost_sum 1\n');
+  });
+
   test('what our own client asks is far below every limit', async () => {
     for (const text of trustedDocuments.values()) expect(text.length).toBeLessThan(LIMITS.length / 4);
     // Each limit is halved, and they are trusted still: a document that is not valid would keep the server from starting.
@@ -140,5 +151,10 @@ requirePostgres()('the rate', () => {
     expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThan(60);
     expect((await blog.ask('{ viewer { id } }')).status).toBe(200); // cheap enough for what is left
     expect((await blog.ask(dear, { token: 'one' })).status).toBe(200); // somebody else's budget
+  });
+
+  test('without end is a rate, too', async () => {
+    await using endless = await startServer({ rate: { capacity: Infinity, perSecond: Infinity } });
+    for (let n = 0; n < 3; n++) expect((await endless.ask('{ viewer { id } }')).status).toBe(200);
   });
 });

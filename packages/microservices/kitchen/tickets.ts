@@ -73,10 +73,11 @@ export async function discardOrder(
 export function serveUp({ database }: Pick<Kitchen, 'database'>, limit = 20): Promise<number> {
   return inTransaction(database, async (client) => {
     const { rows } = await client.query<{ order: string; traceparent: string }>(
-      `update kitchen.tickets set state = 'cooked' where order_id in (
-         select order_id from kitchen.tickets where state = 'cooking' and done_at <= now()
+      `with done as (
+         select order_id as "order" from kitchen.tickets where state = 'cooking' and done_at <= now()
          order by done_at limit $1 for update skip locked
-       ) returning order_id as "order", traceparent`,
+       )
+       update kitchen.tickets set state = 'cooked' from done where order_id = "order" returning "order", traceparent`,
       [limit],
     );
     await say(

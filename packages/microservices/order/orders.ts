@@ -100,9 +100,10 @@ async function announce(client: PoolClient, { id, state, version, items, reason,
  */
 export async function claimDue(database: Database, limit: number, leaseMs: number): Promise<Order[]> {
   const { rows } = await database.query<Order>(
-    `update food.orders set due_at = now() + $2 * interval '1 ms' where id in (
-       select id from food.orders where due_at <= now() order by due_at limit $1 for update skip locked
-     ) returning ${COLUMNS}`,
+    `with taken as (
+       select id as due from food.orders where due_at <= now() order by due_at limit $1 for update skip locked
+     )
+     update food.orders set due_at = now() + $2 * interval '1 ms' from taken where id = due returning ${COLUMNS}`,
     [limit, leaseMs],
   );
   return rows;

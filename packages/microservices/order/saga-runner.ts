@@ -12,7 +12,7 @@ import type { Database } from '../chassis/database.ts';
 import { type Deadline, newDeadline } from '../chassis/deadline.ts';
 import type { Dependency } from '../chassis/dependency.ts';
 import type { State } from '../protocol.ts';
-import { type Change, changeState, claimDue, type Order, postpone } from './orders.ts';
+import { type Change, changeState, claimDue, findOrder, type Order, postpone } from './orders.ts';
 import { askPayment, waitingFor } from './payment.ts';
 import { LEADS_TO, type Limits, SAGA, TOO_LATE } from './saga.ts';
 
@@ -73,7 +73,7 @@ export function startSagaRunner({
     const moved = await inTransaction(database, (client) => changeState(client, order, change));
     onMoved();
     if (moved && change.dueInMs === 0) wake();
-    return moved ?? order;
+    return moved ?? (await findOrder(database, order.id)) ?? order; // somebody else was sooner: how it stands now
   }
 
   let isStopping = false;
@@ -82,7 +82,7 @@ export function startSagaRunner({
     woken.resolve();
     woken = Promise.withResolvers();
   };
-  const steps = new Set<Promise<void>>();
+  const steps = new Set<Promise<unknown>>();
   const run = async () => {
     while (!isStopping) {
       const { promise } = woken; // before the look: what comes in during it must not be slept through
@@ -94,11 +94,8 @@ export function startSagaRunner({
     await Promise.all(steps);
   };
   const begin = (order: Order) => {
-    const step: Promise<void> = advance(order, newDeadline(stepMs))
-      .then(
-        () => {},
-        (error) => void standStill(error),
-      )
+    const step: Promise<unknown> = advance(order, newDeadline(stepMs))
+      .catch(standStill)
       .finally(() => {
         steps.delete(step);
         wake(); // there is room for the next one

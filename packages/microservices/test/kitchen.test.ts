@@ -74,12 +74,15 @@ requirePostgres()('a slow kitchen', () => {
     await first.url(20_000);
     const order = randomUUID();
     await ears.say(ORDERS_CHANNEL, { order, ...paidOrder() });
-    await until('it is accepted', () => ears.heard.length === 1, { withinMs: 15_000 });
+    const hears = (word: string) =>
+      until(word, () => ears.heard.some(({ id }) => id === `${order}:${word}`), { withinMs: 15_000 });
+    await hears('accepted');
     await first.kill();
     await place.pool.query('update kitchen.tickets set done_at = now()');
     await using _second = await startKitchen({ ...place, log: quiet });
-    await until('it is cooked', () => ears.heard.length === 2, { withinMs: 15_000 });
-    expect(ears.heard.map(({ id }) => id)).toEqual([`${order}:accepted`, `${order}:cooked`]);
+    await hears('cooked');
+    // A relay that was killed after it had sent a message sends it again: the same one.
+    expect(new Set(ears.heard.map(({ id }) => id)).size).toBe(2);
   });
 });
 

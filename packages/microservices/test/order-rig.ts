@@ -89,8 +89,11 @@ export async function openOrderRig({ place: given, ...options }: Partial<OrderOp
     });
   const { url } = stack.use(await startInstance());
   const opened = stack.move();
-  const events = (order: string): OrderEvent[] =>
-    ears.heard.map(({ data }) => readOrderEvent(data)).filter((event) => event.order === order);
+  /** A relay that dies after it has sent a message, and before it has noted that, sends it twice: it counts once. */
+  const events = (order: string): OrderEvent[] => {
+    const heard = ears.heard.map(({ id, data }) => [id, readOrderEvent(data)] as const);
+    return [...new Map(heard).values()].filter((event) => event.order === order);
+  };
   /** Waits until it was told that an order is in a state. */
   const told = (order: string, state: State) =>
     until(`${order} ${state}`, () => events(order).find((event) => event.state === state), { withinMs: 15_000 });

@@ -101,8 +101,8 @@ requirePostgres()('the sidecar of payment', () => {
     });
 
     test('takes no body that is larger than any that makes sense', async () => {
-      const { status } = await payment.post('/charges', { order: 'x'.repeat(70_000) }, bearer(order));
-      expect(status).toBe(413);
+      const { status, charge: problem } = await payment.post('/charges', { order: 'x'.repeat(70_000) }, bearer(order));
+      expect([status, problem]).toMatchObject([413, { detail: 'a body has at most 65536 bytes' }]); // payment would say less
     });
   });
 

@@ -16,9 +16,13 @@ export interface Database extends Pool {
   readonly query: pg.Pool['query'];
 }
 
+/** Four connections are busy with some hundred requests a second. A PostgreSQL has 100 by default, for all services and instances. */
+const SIZE = 4;
+
 /** Opens the pool; it connects when it is first used. `inTransaction` of connection-pooling takes it. */
 export function openDatabase({ log, ...options }: DatabaseOptions & { log: Log }): Database {
   const pool = openPool({
+    size: SIZE,
     ...options,
     observer: {
       failed: ({ code, message }) => void log.warn('no client', { code, reason: message }),

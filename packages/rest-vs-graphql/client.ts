@@ -96,12 +96,14 @@ function codeOf(status: number): CallError['code'] {
 export function describeCost({ requests, roundTrips, bytes, statements, notModified, notSent }: Cost): string {
   const cached = [notModified && `${notModified} × 304`, notSent && `${notSent} not sent`].filter(Boolean);
   return [
-    `${requests} request${requests === 1 ? '' : 's'} in ${roundTrips} round trip${roundTrips === 1 ? '' : 's'}`,
+    `${plural(requests, 'request')} in ${plural(roundTrips, 'round trip')}`,
     `${bytes} bytes`,
-    `${statements} SQL statements`,
+    plural(statements, 'SQL statement'),
     ...cached,
   ].join(', ');
 }
+
+const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 if (import.meta.main) {
   await main(async (stack, signal) => {

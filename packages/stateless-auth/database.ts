@@ -49,11 +49,11 @@ const SCHEMA = `
   create index if not exists access_tokens_revoked on issuer.access_tokens (jti) where is_revoked;`;
 
 /** Opens a pool in which no wait is endless, and creates the tables unless they are there. It ends with `pool.end()`. */
-export async function openPool(url: string): Promise<pg.Pool> {
+export async function openPool(url: string, connections = 10): Promise<pg.Pool> {
   const statementMs = 5_000; // those here take milliseconds, and waits for a lock count too
   const pool = new pg.Pool({
     connectionString: url,
-    max: 10,
+    max: connections,
     connectionTimeoutMillis: 5_000, // for a free one, or a new one; beyond, 503
     statement_timeout: statementMs,
     query_timeout: statementMs + 500, // our own watch, for a server of which nothing is heard at all

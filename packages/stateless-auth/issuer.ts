@@ -25,6 +25,8 @@ import { createVerifier, MAX_LEEWAY_SECONDS } from './verifier.ts';
 
 export interface IssuerOptions extends Pick<GrantRouteOptions, 'scopes' | 'signUp' | 'maxFailedLogins'> {
   databaseUrl: string;
+  /** To the database, at most. */
+  connections?: number;
   port?: number;
   log?: Log;
   /** How it calls itself in tokens; by default its URL. */
@@ -58,6 +60,7 @@ const DAY_MS = 24 * 3_600_000;
 
 export async function startIssuer({
   databaseUrl,
+  connections,
   port,
   log = createLog('issuer'),
   issuer,
@@ -73,7 +76,7 @@ export async function startIssuer({
 }: IssuerOptions): Promise<Issuer> {
   // What is opened first is closed last: requests in flight finish before the pool ends.
   await using opened = new AsyncDisposableStack();
-  const pool = opened.adopt(await openPool(databaseUrl), (each) => each.end());
+  const pool = opened.adopt(await openPool(databaseUrl, connections), (each) => each.end());
   const retireMs = (accessTokenSeconds + MAX_LEEWAY_SECONDS) * 1_000;
   const keys = await openKeyRing(pool, { leadMs: keyLeadMs, retireMs, rotateEveryMs });
   const metrics = createIssuerMetrics();

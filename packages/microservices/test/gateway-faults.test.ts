@@ -1,4 +1,4 @@
-import { until } from '@patterns/kit/testing/until';
+import { until, within } from '@patterns/kit/testing/until';
 import { requirePostgres } from '@patterns/services/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as rig from './gateway-rig.ts';
@@ -43,12 +43,12 @@ requirePostgres()('the gateway, when others fail', () => {
   });
 
   test.concurrent('stops what it does for a customer who has left', async () => {
-    await using one = await open(() => {});
+    await using one = await open(() => {}, { maxMs: 120_000 });
     const leaving = new AbortController();
     const placed = place(one.url, { signal: leaving.signal }).catch(() => 'left');
     const asked = await until('order was asked', () => one.order.asked[0]);
     leaving.abort();
-    expect([await placed, await asked.closed]).toEqual(['left', false]);
+    expect([await placed, await within('order is told', 20_000, asked.closed)]).toEqual(['left', false]);
   });
 
   test.concurrent('leaves a service alone that fails and fails, and the others do not notice', async () => {

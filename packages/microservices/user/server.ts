@@ -5,6 +5,7 @@
  * asks it about a token, so what it costs grows with the logins and not with the orders. It can be scaled alone, which is why it is
  * a service. Only the gateway may knock; the public keys are for everybody.
  */
+import { ConfigError } from '@patterns/kit/env';
 import { createLog, type Log } from '@patterns/kit/log';
 import { type Issuer, startIssuer } from '@patterns/stateless-auth/issuer';
 import { Router } from 'express';
@@ -14,6 +15,9 @@ import { requireService } from '../chassis/identity.ts';
 import { observe } from '../chassis/service.ts';
 import { ISSUER, SCOPE, USER_AUDIENCE } from '../contracts/user.ts';
 import { AUDIENCE } from '../protocol.ts';
+
+/** A login is two statements of a millisecond each, and its hash, which has nothing to do with the database, takes twenty. */
+const CONNECTIONS = 4;
 
 export interface UserOptions {
   databaseUrl: string;
@@ -39,6 +43,7 @@ export async function startUser({
   const start = () =>
     startIssuer({
       databaseUrl,
+      connections: CONNECTIONS,
       issuer: ISSUER,
       audience: AUDIENCE,
       scopes: [SCOPE],
@@ -47,7 +52,8 @@ export async function startUser({
       log,
       ...options,
     });
-  return await untilThere(start, { isFinal: isAnswer, signal });
+  const isFinal = (error: unknown) => isAnswer(error) || error instanceof ConfigError; // such as: the port is taken
+  return await untilThere(start, { isFinal, signal });
 }
 
 if (import.meta.main) {

@@ -10,8 +10,8 @@ import { openHttpClient } from './http-client.ts';
 
 /** Two names for one thing, and a way down that comes by the authors again and again: 188 bytes. */
 export const HOSTILE =
-  'query{a:posts(first:30){...P}b:posts(first:30){...P}}fragment P on PostConnection{nodes{comments(first:30){nodes{author' +
-  '{posts(first:30){nodes{comments(first:30){nodes{author{name}}}}}}}}}}';
+  'query{a:posts(first:20){...P}b:posts(first:20){...P}}fragment P on PostConnection{nodes{comments(first:20){nodes{author' +
+  '{posts(first:20){nodes{comments(first:20){nodes{author{name}}}}}}}}}}';
 
 const BADGE = '{ user(id: 1) { name postCount } }';
 const EMAIL = '{ user(id: 1) { email } }';

@@ -13,6 +13,8 @@ export interface Account {
   behaviour: 'answers' | 'pending' | 'fails' | 'lost' | 'held';
   /** Answers what is held, and goes on answering. */
   release(): void;
+  /** Each answers one question that is held, the oldest first. */
+  readonly held: (() => void)[];
   /** `charge <order>`, `refund <order>`, in the order of their coming. */
   readonly asked: string[];
   /** What was really done: `succeeded <order>`, ... */
@@ -29,7 +31,7 @@ export interface PaymentStub extends AsyncDisposable {
 
 export async function startPaymentStub(): Promise<PaymentStub> {
   const charges = new Map<string, Charge>();
-  const accounts = new Map<string, Account & { readonly held: (() => void)[] }>();
+  const accounts = new Map<string, Account>();
   const open = new Map<string, number>();
 
   const accountOf = (customer: string) => {

@@ -45,7 +45,7 @@ const ROWS = `
         || ' ' || (array['Archer', 'Baker', 'Cook', 'Fisher', 'Mason', 'Miller', 'Smith'])[1 + n % 7],
       'user' || n || '@example.com',
       repeat('Writes about things that were tried and worked, and about those that did not. ', 3),
-      timestamptz '2026-01-01' + n * interval '1 minute'
+      timestamptz '2026-01-01 00:00Z' + n * interval '1 minute'
     from generate_series(1, 500) n where not exists (select from blog.users);
 
   insert into blog.posts (author_id, title, body, is_published, created_at)
@@ -53,13 +53,13 @@ const ROWS = `
       'Post ' || n || ': ' || (array['what a cache forgets', 'a queue is a promise', 'the index that was not used'])[1 + n % 3],
       repeat('What happened first, what was measured then, and what it was in the end. ', 8),
       n % 20 <> 0,
-      timestamptz '2026-02-01' + n * interval '1 minute'
+      timestamptz '2026-02-01 00:00Z' + n * interval '1 minute'
     from generate_series(1, 2000) n where not exists (select from blog.posts);
 
   insert into blog.comments (post_id, author_id, body, created_at)
     select 1 + n * 7919 % 2000, 1 + n * 104729 % 500,
       'Comment ' || n || ': ' || (array['the same here, on a smaller machine', 'thank you', 'and with an index?'])[1 + n % 3],
-      timestamptz '2026-03-01' + n * interval '1 minute'
+      timestamptz '2026-03-01 00:00Z' + n * interval '1 minute'
     from generate_series(1, 7500) n where not exists (select from blog.comments);
 
   analyze blog.users, blog.posts, blog.comments;`;

@@ -7,10 +7,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { envPort } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
-import { type ChildProgram, type Exit, startProcess } from '@patterns/kit/testing/processes';
+import type { Exit } from '@patterns/kit/testing/processes';
 import { createDatabase } from '@patterns/services/database';
 import { onFreePort } from '@patterns/services/free-port';
 import { redisKeyspace } from '@patterns/services/keyspace';
@@ -18,6 +17,7 @@ import { findPostgres } from '@patterns/services/postgres';
 import { findRedis } from '@patterns/services/redis';
 import { sayWhatToDo } from './town-hints.ts';
 import { DATABASES, type DatabaseOwner, type Member, planTown } from './town-plan.ts';
+import { openProcesses } from './town-processes.ts';
 
 export type Overrides = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -31,6 +31,8 @@ export interface TownOptions {
   userInstances?: number;
   /** Added to the environment of each, by its name. A function is told everybody's address first, to put a proxy before it. */
   env?: Overrides | ((urlOf: (name: string) => string) => Overrides | Promise<Overrides>);
+  /** Who dies is started again, unless by `kill`: what an orchestrator does. */
+  restarts?: boolean;
   onLine?: (line: string, name: string, stream: 'stdout' | 'stderr') => void;
   signal?: AbortSignal;
 }
@@ -50,17 +52,6 @@ export interface Town extends AsyncDisposable {
   start(name: string): Promise<void>;
 }
 
-/** Nine processes, each with its libraries: seconds, and far more on a machine that has other things to do. */
-const START_MS = 60_000;
-
-const COMMON = {
-  // The log of all services together is for whoever asks for it.
-  LOG_LEVEL: process.env.LOG_LEVEL || 'warn',
-  // They load the same libraries: what V8 has made of them is kept, and the next start takes half the time.
-  NODE_COMPILE_CACHE:
-    process.env.NODE_COMPILE_CACHE ?? fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url)),
-};
-
 // #region start
 /** Starts everybody in parallel, and resolves when all of them are there. */
 export function startTown(options: TownOptions): Promise<Town> {
@@ -68,17 +59,20 @@ export function startTown(options: TownOptions): Promise<Town> {
   return onFreePort(() => startOnce(options));
 }
 
-async function startOnce({ userInstances = 1, env = {}, onLine, signal, ...options }: TownOptions): Promise<Town> {
+async function startOnce({
+  userInstances = 1,
+  env = {},
+  restarts = false,
+  onLine,
+  signal,
+  ...options
+}: TownOptions): Promise<Town> {
   await using opened = new AsyncDisposableStack();
   const directory = opened.adopt(await mkdtemp(join(tmpdir(), 'town-')), (path) =>
     rm(path, { recursive: true, force: true }),
   );
-  const databases = Object.fromEntries(
-    await Promise.all(
-      DATABASES.map(async (name) => [name, opened.use(await createDatabase(options.databaseUrl, name)).url] as const),
-    ),
-  );
-  const plan = await planTown({ ...options, databases, directory, userInstances });
+  const databases = opened.use(await createDatabases(options.databaseUrl));
+  const plan = await planTown({ ...options, databases: databases.urls, directory, userInstances });
   const memberOf = (name: string): Member => {
     const found = plan.find((member) => member.name === name);
     if (!found) throw new RangeError(`there is no ${name}; there are ${plan.map((member) => member.name).join(', ')}`);
@@ -88,22 +82,8 @@ async function startOnce({ userInstances = 1, env = {}, onLine, signal, ...optio
   const overrides = typeof env === 'function' ? await env(urlOf) : env;
   for (const name of Object.keys(overrides)) memberOf(name);
 
-  const processes = new Map<string, ChildProgram>();
-  const start = async (name: string): Promise<void> => {
-    const { file, env } = memberOf(name);
-    signal?.throwIfAborted();
-    const child = startProcess(file, {
-      name,
-      env: { ...COMMON, ...env, ...overrides[name] },
-      onLine: (line, stream) => onLine?.(line, name, stream),
-    });
-    processes.set(name, child);
-    await child.line(/\blistening on |^running\b/, { withinMs: START_MS });
-  };
-  // The gateway first, so that nobody comes any more; then all others at once.
-  opened.defer(() => Promise.all(processes.values().map((child) => child[Symbol.asyncDispose]())).then(() => {}));
-  opened.defer(async () => processes.get('gateway')?.[Symbol.asyncDispose]());
-  await Promise.all(plan.map(({ name }) => start(name)));
+  const processes = opened.use(openProcesses({ overrides, restarts, onLine, signal }));
+  await Promise.all(plan.map((member) => processes.start(member)));
   // #endregion
 
   const running = opened.move();
@@ -111,11 +91,22 @@ async function startOnce({ userInstances = 1, env = {}, onLine, signal, ...optio
     url: urlOf('gateway'),
     names: plan.map(({ name }) => name),
     urlOf,
-    pidOf: (name) => processes.get(memberOf(name).name)!.pid,
-    databaseUrlOf: (name) => databases[name]!,
-    kill: (name, by) => processes.get(memberOf(name).name)!.kill(by),
-    start,
+    pidOf: (name) => processes.pidOf(memberOf(name).name),
+    databaseUrlOf: (name) => databases.urls[name]!,
+    kill: (name, by) => processes.kill(memberOf(name).name, by),
+    start: (name) => processes.start(memberOf(name)),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** One for each service, made and dropped in parallel. */
+async function createDatabases(serverUrl: string) {
+  const databases = await Promise.all(DATABASES.map((name) => createDatabase(serverUrl, name)));
+  return {
+    urls: Object.fromEntries(databases.map(({ url }, i) => [DATABASES[i]!, url])),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(databases.map((database) => database[Symbol.asyncDispose]()));
+    },
   };
 }
 
@@ -137,6 +128,7 @@ if (import.meta.main) {
         redisPrefix,
         port: envPort(),
         userInstances: 2,
+        restarts: true,
         onLine,
         signal,
       }),

@@ -16,5 +16,5 @@ or, step by step:
   events=$(curl -s ${url}/orders ${json} -H "Authorization: Bearer $token" -H "Idempotency-Key: $RANDOM$RANDOM" ${order} | ${field('events')})
   curl -N "${url}$events"
 who is who: ${town.names.map((name) => `${name} ${town.pidOf(name)}`).join(', ')}
-kill -9 whom you like; ^C ends`);
+kill -9 whom you like, and look who notices: it is started again. ^C ends.`);
 }

@@ -82,7 +82,8 @@ export async function startOrder({
 }: OrderOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   // Closed in reverse: consumers, then requests, then the saga, then what all of them stand on.
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(openDatabase({ ...pool, url: databaseUrl, log }));
+  // Requests, four steps of sagas, two consumers.
+  const database = opened.use(openDatabase({ size: 8, ...pool, url: databaseUrl, log }));
   await ensureSchema(database, SCHEMA, { signal });
   const menu = await Menu.open(database);
   opened.use(repeat(MENU_MS, () => menu.refresh(), log));

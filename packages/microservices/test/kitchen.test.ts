@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KITCHEN_CHANNEL, ORDERS_CHANNEL, readKitchenEvent } from '../contracts/events.ts';
 import { type KitchenOptions, startKitchen } from '../kitchen/server.ts';
 import type { State } from '../protocol.ts';
-import { openEars, openPlace, quiet } from './order-rig.ts';
+import { openEars, openPlace, quiet } from './place.ts';
 
 requirePostgres()('the kitchen', () => {
   let rig: Awaited<ReturnType<typeof openKitchen>>;
@@ -83,7 +83,7 @@ requirePostgres()('a slow kitchen', () => {
     await hears('cooked');
     // A relay that was killed after it had sent a message sends it again: the same one.
     expect(new Set(ears.heard.map(({ id }) => id)).size).toBe(2);
-  });
+  }, 60_000);
 });
 
 const paidOrder = (state: State = 'paid', dish = 'pizza') => ({ state, version: 2, items: [{ dish, quantity: 1 }] });

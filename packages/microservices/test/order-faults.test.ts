@@ -6,7 +6,8 @@ import { requirePostgres, requireRedis } from '@patterns/services/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KITCHEN_CHANNEL } from '../contracts/events.ts';
 import { readOrderView } from '../protocol.ts';
-import { keys, openOrderRig, openPlace } from './order-rig.ts';
+import { keys, openOrderRig } from './order-rig.ts';
+import { openPlace } from './place.ts';
 
 const orderOf = (question: string | undefined) => question!.split(' ')[1]!;
 
@@ -44,7 +45,7 @@ requirePostgres()('the saga goes on', () => {
     expect(ann.bank.asked.length).toBeGreaterThan(1);
     expect(ann.bank.done).toEqual([`succeeded ${id}`]);
     expect(rig.story(id)).toEqual(['placed', 'paid']);
-  });
+  }, 60_000);
 
   test.concurrent('at one instance at a time, however many share the work', async () => {
     await using _other = await rig.startInstance();

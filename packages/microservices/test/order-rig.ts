@@ -1,22 +1,12 @@
-/** An order service for tests: on a database and under a prefix of its own, with a payment service that can be made to fail. */
+/** An order service for tests, with a payment service that can be made to fail. */
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { createLog } from '@patterns/kit/log';
 import { until } from '@patterns/kit/testing/until';
-import { OLDEST } from '@patterns/pub-sub/broker';
-import { VERSION } from '@patterns/pub-sub/protocol';
-import { createDatabase } from '@patterns/services/database';
-import { redisKeyspace } from '@patterns/services/keyspace';
-import pg from 'pg';
-import { inject } from 'vitest';
 import { openIdentity } from '../chassis/identity.ts';
-import { openBroker } from '../chassis/messaging.ts';
 import { ORDERS_CHANNEL, type OrderEvent, readOrderEvent } from '../contracts/events.ts';
 import { type OrderOptions, startOrder } from '../order/server.ts';
 import { ORDERS_PATH, type OrderRequest, type OrderView, readOrderView, type State } from '../protocol.ts';
 import { startPaymentStub } from './payment-stub.ts';
-
-export const quiet = createLog('test');
-quiet.silent = true;
+import { openEars, openPlace, type Place, quiet } from './place.ts';
 
 const pair = () =>
   generateKeyPairSync('ec', {
@@ -28,35 +18,6 @@ export const keys = { gateway: pair(), order: pair(), kitchen: pair() };
 
 export const PIZZA: OrderRequest = { items: [{ dish: 'pizza', quantity: 1 }], address: '1 Main Street' };
 export const AT_ONCE = { failures: 1_000_000, openMs: 1 };
-
-/** Where the services of a test live: databases and keys that are gone after it. */
-export async function openPlace({ redisUrl = inject('redisUrl') }: { redisUrl?: string } = {}) {
-  await using stack = new AsyncDisposableStack();
-  const { prefix } = stack.use(redisKeyspace(redisUrl, 'order'));
-  const { url: databaseUrl } = stack.use(await createDatabase(inject('databaseUrl'), 'order'));
-  const pool = stack.adopt(new pg.Pool({ connectionString: databaseUrl, max: 2 }), (each) => each.end());
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
-  const opened = stack.move();
-  return { redisUrl, prefix, databaseUrl, pool, [Symbol.asyncDispose]: () => opened.disposeAsync() };
-}
-
-export type Place = Awaited<ReturnType<typeof openPlace>>;
-
-/** What is said on a channel, and what we say. */
-export async function openEars({ redisUrl, prefix }: Pick<Place, 'redisUrl' | 'prefix'>, channel: string) {
-  const broker = openBroker({ redisUrl, prefix, log: quiet });
-  const heard: { id: string; data: unknown; traceparent: string | undefined }[] = [];
-  await broker.subscribe(channel, ({ id, data, traceparent }) => void heard.push({ id, data, traceparent }), {
-    after: OLDEST,
-  });
-  return {
-    heard,
-    say: (to: string, data: { order: string; [field: string]: unknown }, id: string = randomUUID()) =>
-      broker.publish({ v: VERSION, id, channel: to, at: Date.now(), data }),
-    [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose](),
-  };
-}
 
 export async function openOrderRig({ place: given, ...options }: Partial<OrderOptions> & { place?: Place } = {}) {
   await using stack = new AsyncDisposableStack();

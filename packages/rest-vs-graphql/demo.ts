@@ -1,7 +1,7 @@
 /**
  * `pnpm dev:rest-vs-graphql`: three screens of one app. By the textbook's GraphQL, which asks its database fifty times for one of
- * them, and seven thousand times for a stranger's 190 bytes; then by REST and by a GraphQL server that counts before it works.
- * The closing table is the answer to whether one of the two is always better.
+ * them, and thousands of times for a stranger's 188 bytes; then by REST and by a GraphQL server that counts before it works. The
+ * closing table is the answer to whether one of the two is always better.
  */
 import { runDemo } from '@patterns/kit/demo';
 import { runNaive } from './demo-naive.ts';

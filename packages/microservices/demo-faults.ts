@@ -7,7 +7,7 @@ import type { DemoTown } from './demo-town.ts';
 import type { Answered, Flow } from './flow.ts';
 
 /** So many are waited for in each scene: one may be chance. */
-const SOME = 8;
+const SOME = 5;
 
 const isPaid = ({ order }: Answered) => order.state === 'paid';
 
@@ -80,7 +80,7 @@ export async function killUser({ story }: Stage, town: DemoTown, flow: Flow): Pr
   story.fault('one of two user services is killed with -9');
   const before = flow.logins;
   await town.town.kill('user-1');
-  await town.wait('some have logged in', () => flow.logins >= before + 2 * SOME);
+  await town.wait('some have logged in', () => flow.logins >= before + SOME);
   const logins = flow.logins - before;
   story.act('user', `${logins} customers log in at the other one`);
   await town.town.start('user-1');

@@ -10,7 +10,7 @@ import { openDemoTown } from './demo-town.ts';
 import { startFlow } from './flow.ts';
 
 /** Enough that something is always under way, and little enough for two cores. */
-const PER_SECOND = 5;
+const PER_SECOND = 4;
 
 export async function runSound(stage: Stage): Promise<void> {
   const { story, signal, use } = stage;
@@ -19,7 +19,7 @@ export async function runSound(stage: Stage): Promise<void> {
 
   story.act(
     'customer',
-    `and more of them: ${PER_SECOND} a second, each logs in and orders; now and then what is sold out, or too dear`,
+    `and more of them: ${PER_SECOND} a second, who log in and order; now and then what is sold out, or too dear`,
   );
   const flow = use(await startFlow(town.url, { perSecond: PER_SECOND, signal }));
   await flow.more(PER_SECOND);

@@ -21,6 +21,8 @@ import { openStreams, type StreamsOptions, type Tracked } from './stream.ts';
 import { report, tell, toFeed } from './telling.ts';
 
 const NAME = 'tracking';
+/** Two channels, the couriers, and a look for a stream now and then: none of them holds a connection for long. */
+const POOL_SIZE = 4;
 
 export interface TrackingOptions extends Partial<Pick<StreamsOptions, 'heartbeatMs' | 'retryMs' | 'maxPending'>> {
   databaseUrl: string;
@@ -58,7 +60,7 @@ export async function startTracking({
 }: TrackingOptions): Promise<{ readonly url: string } & AsyncDisposable> {
   // What is opened first is closed last: the consumers, then the streams, then what both stand on.
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(openDatabase({ url: databaseUrl, log }));
+  const database = opened.use(openDatabase({ url: databaseUrl, size: POOL_SIZE, log }));
   await ensureSchema(database, OUTBOX_SCHEMA + SCHEMA, { signal });
   const onError = (error: Error) => log.warn('feed', { reason: error.message });
   const feed = opened.use(new RedisFeed<Tracked>({ url: redisUrl, key: `${prefix}tracking`, retain, onError }));

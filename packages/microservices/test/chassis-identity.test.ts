@@ -56,6 +56,7 @@ const forgeries: [string, () => string][] = [
     () => openIdentity({ service: 'gateway', privateKey: gateway.privateKey }).tokenFor('payment'),
   ],
   ["of a service under another one's name", () => sign({}, gateway.privateKey)],
+  ['under a name that nobody has', () => sign({ issuer: 'kitchen' })],
   ['with a key that nobody knows', () => sign({}, stranger.privateKey)],
   [
     'that never ends',

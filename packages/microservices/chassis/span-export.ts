@@ -20,8 +20,7 @@ const EXPORT_MS = 2_000;
 /** Exports the spans of this process from now on. Disposed, it has sent those that were waiting, if they were taken. */
 export function exportSpans({ service, log }: { service: string; log: Log }): AsyncDisposable {
   const exporter = new OTLPTraceExporter({ timeoutMillis: EXPORT_MS });
-  const batches = { exporter, scheduledDelayMillis: BATCH_MS, exportTimeoutMillis: EXPORT_MS };
-  const processor = new BatchSpanProcessor(batches);
+  const processor = new BatchSpanProcessor({ exporter, scheduledDelayMillis: BATCH_MS });
   const resource = resourceFromAttributes({ 'service.name': service, 'process.pid': process.pid });
   recordSpans((span) => processor.onEnd(readable(span, resource)));
   return {

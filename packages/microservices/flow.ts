@@ -90,9 +90,15 @@ export async function startFlow(url: string, { perSecond, patienceMs = 30_000, s
     name: randomUUID(),
     password: randomUUID(),
   }));
-  // One after the other: a password costs its check as much as its guesser.
+  // One after the other, here and at the logins: a check costs as much as a guess, and a busy machine does one at a time.
   for (const customer of customers) await persist(() => signUp(url, customer, { signal }));
   const tokens = new Map<Credentials, string>();
+  let lastLogin: Promise<unknown> = Promise.resolve();
+  const logInInTurn = (customer: Credentials): Promise<string> => {
+    const mine = lastLogin.then(() => persist(() => logIn(url, customer, { signal })));
+    lastLogin = mine.catch(() => {});
+    return mine;
+  };
 
   const answered: Answered[] = [];
   const failed: Flow['failed'][number][] = [];
@@ -105,7 +111,7 @@ export async function startFlow(url: string, { perSecond, patienceMs = 30_000, s
     try {
       const customer = customers[n % CUSTOMERS]!;
       const known = Math.floor(n / CUSTOMERS) % ORDERS_OF_A_LOGIN === 0 ? undefined : tokens.get(customer);
-      const token = known ?? (await persist(() => logIn(url, customer, { signal })));
+      const token = known ?? (await logInInTurn(customer));
       tokens.set(customer, token);
       if (!known) logins++;
       what = 'order';

@@ -9,6 +9,7 @@ import { ConfigError, envInteger, envPort, envUrl } from '@patterns/kit/env';
 import { createLog, type Log } from '@patterns/kit/log';
 import { main } from '@patterns/kit/main';
 import { type Identity, openIdentity } from './identity.ts';
+import { type EndedSpan, recordSpans } from './spans.ts';
 
 export interface Place {
   readonly log: Log;
@@ -32,10 +33,12 @@ export async function runService(
   });
 }
 
-/** Loaded beside the start, and only when it is wanted: it takes longer than all the rest. */
+/** Loaded beside the start, and only when it is wanted: it takes longer than all the rest. Spans that end before are kept for it. */
 async function exportSpans(service: string, log: Log): Promise<AsyncDisposable> {
-  const spans = await import('./span-export.ts');
-  return spans.exportSpans({ service, log });
+  const waiting: EndedSpan[] = [];
+  recordSpans((span) => void waiting.push(span));
+  const { exportSpans } = await import('./span-export.ts');
+  return exportSpans({ service, log, waiting });
 }
 
 /** @throws {ConfigError} when it is not set */

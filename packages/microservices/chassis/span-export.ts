@@ -17,12 +17,21 @@ const BATCH_MS = 500;
 /** A back end that is away holds nobody up for longer, the end of the process included. */
 const EXPORT_MS = 2_000;
 
-/** Exports the spans of this process from now on. Disposed, it has sent those that were waiting, if they were taken. */
-export function exportSpans({ service, log }: { service: string; log: Log }): AsyncDisposable {
+export interface SpanExportOptions {
+  service: string;
+  log: Log;
+  /** Spans that are over already. */
+  waiting?: readonly EndedSpan[];
+}
+
+/** Exports the spans of this process from now on. Disposed, it has sent what it had, if it was taken. */
+export function exportSpans({ service, log, waiting = [] }: SpanExportOptions): AsyncDisposable {
   const exporter = new OTLPTraceExporter({ timeoutMillis: EXPORT_MS });
   const processor = new BatchSpanProcessor({ exporter, scheduledDelayMillis: BATCH_MS });
   const resource = resourceFromAttributes({ 'service.name': service, 'process.pid': process.pid });
-  recordSpans((span) => processor.onEnd(readable(span, resource)));
+  const send = (span: EndedSpan) => processor.onEnd(readable(span, resource));
+  for (const span of waiting) send(span);
+  recordSpans(send);
   return {
     async [Symbol.asyncDispose]() {
       recordSpans(undefined);

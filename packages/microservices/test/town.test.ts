@@ -90,12 +90,13 @@ async function run() {
 
   const spans = () => collector.spansOf(placed.traceId!);
   const services = () => [...new Set(spans().map(({ service }) => service))];
+  const sent = { withinMs: 30_000 };
   const tree = () => traceTree(spans()).join('\n');
   // Each service sends its own spans, twice a second: what is named as a parent may come later than its child.
-  await until('all services have sent theirs', () => SERVICES.every((service) => services().includes(service)));
+  await until('all services have sent theirs', () => SERVICES.every((service) => services().includes(service)), sent);
   const pushed = () => spans().filter(({ name }) => name === 'push state');
-  await until('the last push has been sent', () => pushed().length >= states.length);
-  await until('no parent is missing', () => missingParents(spans()).length === 0).catch((error) => {
+  await until('the last push has been sent', () => pushed().length >= states.length, sent);
+  await until('no parent is missing', () => missingParents(spans()).length === 0, sent).catch((error) => {
     throw new Error(`${error.message}\n${tree()}`);
   });
   expect(spans().filter(({ parentId }) => parentId === undefined)).toMatchObject([{ name: 'POST /orders' }]);

@@ -1,7 +1,7 @@
 import { within } from '@patterns/kit/testing/until';
 import { afterEach, expect, test } from 'vitest';
 import { exportSpans } from '../chassis/span-export.ts';
-import { startSpan } from '../chassis/spans.ts';
+import { type EndedSpan, recordSpans, startSpan } from '../chassis/spans.ts';
 import { type CollectedSpan, startTraceCollector } from '../trace-collector.ts';
 import { missingParents, traceTree } from '../trace-tree.ts';
 import { log, startNeighbour } from './stage.ts';
@@ -24,6 +24,17 @@ test('spans reach an OpenTelemetry back end as they were, at the latest when the
   expect(asked.traceparent).toBe(`00-${parent!.traceId}-${parent!.spanId}-01`);
   expect(parent!.startedAt).toBeLessThanOrEqual(child!.startedAt);
   expect(Math.abs(Date.now() - parent!.endedAt)).toBeLessThan(60_000);
+});
+
+test('what was over before the exporter was there is sent as well', async () => {
+  await using collector = await startTraceCollector();
+  process.env.OTEL_EXPORTER_OTLP_ENDPOINT = collector.url;
+  const waiting: EndedSpan[] = [];
+  recordSpans((span) => void waiting.push(span));
+  const span = startSpan('handle orders', { kind: 'consumer', parent: undefined });
+  span.end();
+  await exportSpans({ service: 'kitchen', log, waiting })[Symbol.asyncDispose]();
+  expect(collector.spansOf(span.traceId)).toMatchObject([{ service: 'kitchen', name: 'handle orders' }]);
 });
 
 test('a trace that its caller does not want is not exported', async () => {

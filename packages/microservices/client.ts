@@ -13,7 +13,7 @@ import { readTokens } from '@patterns/stateless-auth/protocol';
 import * as protocol from './protocol.ts';
 
 /** How long a call may take in all, its repetitions included, and what ends it sooner. */
-export type Options = Pick<CallOptions, 'signal' | 'deadlineMs'>;
+export type Options = Pick<CallOptions, 'signal' | 'deadlineMs' | 'attemptMs'>;
 
 export interface Credentials {
   readonly name: string;
@@ -25,12 +25,12 @@ export type Placed = protocol.OrderView & { readonly traceId?: string };
 
 /** Makes a user. Done again with the same password, it is no error. @throws {CallError} `refused` 409 when the name is taken. */
 export async function signUp(url: string, user: Credentials, options: Options = {}): Promise<void> {
-  await post(url, protocol.SIGNUP_PATH, user, {}, options);
+  await post(url, protocol.SIGNUP_PATH, user, safely(), options);
 }
 
 /** @returns an access token, good for ten minutes. @throws {CallError} `refused` 400 when it is not the password. */
 export async function logIn(url: string, user: Credentials, options: Options = {}): Promise<string> {
-  return readTokens(bodyOf(await post(url, protocol.LOGIN_PATH, user, {}, options))).access_token;
+  return readTokens(bodyOf(await post(url, protocol.LOGIN_PATH, user, safely(), options))).access_token;
 }
 
 /** What there is. `degraded`: it is the last menu that the gateway has seen. @throws {CallError} */
@@ -127,6 +127,8 @@ function post(url: string, path: string, body: object, headers: Record<string, s
   return call(new URL(path, url), { ...request, body: JSON.stringify(body) }, options);
 }
 
+/** To do it twice is as to do it once. It is `call` that goes by the key, to know it. */
+const safely = () => ({ 'Idempotency-Key': randomUUID() });
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 const bodyOf = ({ text }: Answer): unknown => JSON.parse(text);
 

@@ -26,6 +26,9 @@ export const makeKeys = () =>
   });
 export const GATEWAY_KEY = makeKeys();
 
+/** A hash takes its time where many tests run at once. */
+export const PATIENTLY = { deadlineMs: 60_000, attemptMs: 60_000 };
+
 export const PIZZA: OrderRequest = { items: [{ dish: 'pizza', quantity: 1 }], address: '1 Main Street' };
 export const MENU = { items: [{ id: 'pizza', name: 'Pizza', price: 1_000 }] };
 export const viewOf = (id: string, state = 'paid') => ({ ...PIZZA, id, state, total: 1_000, placedAt: '2026-01-01' });
@@ -93,8 +96,8 @@ export async function openGatewayRig() {
     });
   const gateway = stack.use(await start());
   const ann = { name: 'ann', password: 'a wet day in may' };
-  await signUp(gateway.url, ann);
-  const token = await logIn(gateway.url, ann);
+  await signUp(gateway.url, ann, PATIENTLY);
+  const token = await logIn(gateway.url, ann, PATIENTLY);
   const opened = stack.move();
   return {
     url: gateway.url,

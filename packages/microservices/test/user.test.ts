@@ -8,7 +8,6 @@ import { createDatabase } from '@patterns/services/database';
 import { requirePostgres } from '@patterns/services/testing';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { openIdentity } from '../chassis/identity.ts';
-import { logIn } from '../client.ts';
 import { startUser } from '../user/server.ts';
 import * as rig from './gateway-rig.ts';
 
@@ -32,24 +31,16 @@ requirePostgres()('the user service', () => {
   });
 
   test('says what is wrong with a sign-up, and takes no name twice', async () => {
-    const post = async (path: string, body: object) =>
-      rig.read(
-        await fetch(town.url + path, {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify(body),
-        }),
-      );
-    expect(await post('/signup', { name: 'bob', password: 'short' })).toMatchObject({
+    expect(await post(town.url, '/signup', { name: 'bob', password: 'short' })).toMatchObject({
       status: 400,
       body: { errors: [{ field: '/password' }] },
     });
-    expect((await post('/signup', { ...town.ann, password: 'not the same' })).status).toBe(409);
-    expect(await post('/login', { ...town.ann, password: 'not the same' })).toMatchObject({
+    expect((await post(town.url, '/signup', { ...town.ann, password: 'not the same' })).status).toBe(409);
+    expect(await post(town.url, '/login', { ...town.ann, password: 'not the same' })).toMatchObject({
       status: 400,
       body: { error: 'invalid_grant' },
     });
-    const { body: tokens } = await post('/login', town.ann);
+    const { body: tokens } = await post(town.url, '/login', town.ann);
     expect(tokens).toMatchObject({ scope: 'orders', expires_in: 600 });
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
     const next = await rig.read(await fetch(`${town.url}/token`, { method: 'POST', body: form }));
@@ -71,7 +62,10 @@ requirePostgres()('the user service', () => {
     const logins = [1, 2, 3].map(async () => {
       const tokens: string[] = [];
       for (let n = 0; n < 4; n++) {
-        tokens.push(await logIn(gateway.url, town.ann, { deadlineMs: 30_000 }));
+        // By hand: our client would ask again by itself, and hide what the gateway does.
+        const { status, body } = await post(gateway.url, '/login', town.ann);
+        expect(status).toBe(200);
+        tokens.push(body.access_token);
         if (++done === 4) await another.kill();
       }
       return tokens;
@@ -99,3 +93,8 @@ requirePostgres()('the user service', () => {
     expect((await fetch(`${user.url}/.well-known/jwks.json`)).status).toBe(200);
   });
 });
+
+async function post(url: string, path: string, body: object) {
+  const headers = { 'Content-Type': 'application/json' };
+  return rig.read(await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) }));
+}

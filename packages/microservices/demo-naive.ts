@@ -59,7 +59,7 @@ export async function runNaive(stage: Stage): Promise<void> {
     'charged, by the payments': books.charges,
     'charged in all': cents(books.charged),
     'of paid orders': cents(books.paid * TOTAL),
-    'customers told': books.messages,
+    'messages to customers': books.messages,
     'in no final state': books.unfinished,
   });
   const failed = [...first, ...again].filter((status) => status === 500).length;

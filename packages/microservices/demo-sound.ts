@@ -45,7 +45,7 @@ export async function runSound(stage: Stage): Promise<void> {
     'charged, by the payments': audit.kept,
     'charged in all': cents(audit.paid),
     'of paid orders': cents(audit.delivered),
-    'customers told': audit.told,
+    'messages to customers': audit.told,
     'in no final state': audit.orders - delivered - rejected - cancelled,
     'declined, or given back': rejected + cancelled,
     'logins that failed': failed('login').length,

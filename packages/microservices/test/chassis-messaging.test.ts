@@ -39,7 +39,8 @@ requireRedis()('events over Redis', () => {
       );
       const env = { DATABASE_URL: databaseUrl, REDIS_URL: proxy.url, REDIS_PREFIX: prefix, EVENTS: String(EVENTS) };
       const teller = stack.use(startProcess(new URL('outbox-teller.ts', import.meta.url), { env }));
-      await until('Redis has all events', async () => times.size === EVENTS);
+      await teller.line(/^running/, { withinMs: 60_000 });
+      await until('Redis has all events', () => times.size === EVENTS);
       await teller.kill('SIGKILL');
 
       const database = stack.use(openDatabase({ url: databaseUrl, log }));

@@ -4,6 +4,7 @@
  * No service may look into the database of another one, and none does. Here is somebody who stands outside, as an auditor does, and
  * lays the books side by side: only so does it show whether what each of them believes fits together.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '@patterns/kit/testing/until';
 import pg from 'pg';
 import { FINAL_STATES } from './protocol.ts';
@@ -104,6 +105,9 @@ export async function audit(books: Books, allOrders: Iterable<string> = []): Pro
   return result;
 }
 
+/** All books at once are some work for PostgreSQL, which has others to serve. */
+const LOOK_MS = 200;
+
 /** Waits until every order is over and everybody told, or for `withinMs`; the last audit says what is still missing then. */
 export async function auditWhenOver(
   books: Books,
@@ -113,6 +117,7 @@ export async function auditWhenOver(
   let last: Audit | undefined;
   const isOver = async () => {
     last = await audit(books, allOrders);
+    if (last.faults.length > 0) await pause(LOOK_MS, undefined, signal && { signal });
     return last.faults.length === 0;
   };
   await until('the books fit together', isOver, { withinMs, ...(signal && { signal }) }).catch((error) => {

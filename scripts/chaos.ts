@@ -15,6 +15,8 @@ interface Chaos {
   run(options: ChaosOptions): Promise<ChaosResult>;
   /** Flags of its own, by name, with a line for --help. */
   flags?: Record<string, { type: 'string' | 'boolean'; about: string }>;
+  /** Where thousands would be too much of one. */
+  defaults?: { items: number };
 }
 
 /** What is not done by then is lost: a healthy run takes half of it. */
@@ -22,11 +24,16 @@ const DEADLINE_MS = 100_000;
 
 const fileOf = (name: string) => `${root}packages/${name}/chaos.ts`;
 const shaken = patterns.map(({ name }) => name).filter((name) => existsSync(fileOf(name)));
-const HELP = `usage: pnpm chaos <pattern> [--seed N] [--kills 20] [--items 10000]
+const DEFAULTS = { kills: 20, items: 10_000 };
+const helpWith = (
+  kills: number,
+  items: number,
+) => `usage: pnpm chaos <pattern> [--seed N] [--kills ${kills}] [--items ${items}]
 
   --seed    the moments and victims of an earlier run
   --kills   how many processes and connections are killed
-  --items   how many jobs or webhooks there are (--jobs is the same)`;
+  --items   how many jobs, webhooks or orders there are (--jobs is the same)`;
+const HELP = helpWith(DEFAULTS.kills, DEFAULTS.items);
 
 await main(async (stack, signal) => {
   signal.addEventListener('abort', () => {
@@ -37,7 +44,7 @@ await main(async (stack, signal) => {
   const pattern = patternNamed(name);
   if (!shaken.includes(name)) throw new ConfigError(`${name} has no chaos run: there is one of ${shaken.join(', ')}`);
   const chaos: Chaos = await import(fileOf(name));
-  const options = readArguments(args, chaos.flags ?? {});
+  const options = readArguments(args, chaos);
   if (options === undefined) return console.log(helpOf(chaos));
 
   console.log(
@@ -69,12 +76,12 @@ await main(async (stack, signal) => {
   }
 });
 
-function helpOf({ flags = {} }: Chaos): string {
+function helpOf({ flags = {}, defaults }: Chaos): string {
   const own = Object.entries(flags).map(([flag, { about }]) => `  --${flag.padEnd(7)} ${about}`);
-  return [HELP, ...own].join('\n');
+  return [helpWith(DEFAULTS.kills, defaults?.items ?? DEFAULTS.items), ...own].join('\n');
 }
 
-function readArguments(args: string[], own: NonNullable<Chaos['flags']>) {
+function readArguments(args: string[], { flags: own = {}, defaults }: Chaos) {
   const text = { type: 'string' } as const;
   try {
     const common = { seed: text, kills: text, items: text, jobs: text, help: { type: 'boolean', short: 'h' } } as const;
@@ -84,8 +91,8 @@ function readArguments(args: string[], own: NonNullable<Chaos['flags']>) {
     if (help) return undefined;
     return {
       seed: integer('seed', seed, 2 ** 32 - 1) ?? randomSeed(),
-      kills: integer('kills', kills, 1_000) ?? 20,
-      items: integer('items', items ?? jobs, 1_000_000) ?? 10_000,
+      kills: integer('kills', kills, 1_000) ?? DEFAULTS.kills,
+      items: integer('items', items ?? jobs, 1_000_000) ?? defaults?.items ?? DEFAULTS.items,
       flags,
     };
   } catch (error) {

@@ -73,7 +73,7 @@ requirePostgres()('the user service', () => {
     const tokens = (await Promise.all(logins)).flat();
     expect(tokens.length).toBe(12);
     for (const token of [tokens[0]!, tokens.at(-1)!]) expect((await rig.order(gateway.url, token)).status).toBe(201);
-  });
+  }, 60_000);
 
   test('waits for a database that is not there yet', async () => {
     await using stack = new AsyncDisposableStack();

@@ -7,7 +7,7 @@ import { setTimeout as delay, setInterval as every } from 'node:timers/promises'
 import { until } from '@patterns/kit/testing/until';
 import { CallError } from '@patterns/request-response/call';
 import { type Credentials, logIn, type Placed, placeOrder, signUp } from './client.ts';
-import type { Item, State } from './protocol.ts';
+import { wishOf } from './wishes.ts';
 
 /** How long somebody looks at an error before they ask again. */
 const AGAIN_MS = 500;
@@ -17,22 +17,6 @@ const ORDERS_OF_A_LOGIN = 2;
 
 /** On a machine that cannot follow, fewer come: what waits too long says nothing about the fault. */
 const MOST_AT_ONCE = 10;
-
-/** What an order is, and how it ends when nothing goes wrong. */
-export const ORDERS = {
-  meal: { items: [{ dish: 'burger', quantity: 1 }], ends: 'delivered' },
-  /** On the menu, and the kitchen has none: it was paid by then, and the money goes back. */
-  soldOut: { items: [{ dish: 'truffle', quantity: 1 }], ends: 'cancelled' },
-  /** More than 500.00: declined. */
-  tooMuch: {
-    items: [
-      { dish: 'ramen', quantity: 20 },
-      { dish: 'pizza', quantity: 20 },
-      { dish: 'burger', quantity: 20 },
-    ],
-    ends: 'rejected',
-  },
-} as const satisfies Record<string, { items: readonly Item[]; ends: State }>;
 
 /** One customer's order, as the customer knows it. */
 export interface Answered {
@@ -60,9 +44,6 @@ export interface Flow extends AsyncDisposable {
   /** Nobody comes any more; resolves when the last one has an answer. Disposing does the same. */
   stop(): Promise<void>;
 }
-
-/** Every eleventh wants what is sold out, every thirteenth too much. */
-const wishOf = (n: number) => (n % 11 === 0 ? ORDERS.soldOut : n % 13 === 0 ? ORDERS.tooMuch : ORDERS.meal);
 
 /** What will be refused however often it is asked. 409: the first request is still under way. */
 function isFinal(error: unknown): boolean {

@@ -1,6 +1,10 @@
 import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+// As scripts/start.mjs does it: tests start hundreds of processes, and these load the same files.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url));
 
 /** One project per package that has tests; `pnpm test sse` runs the project `sse`. */
 const projects = readdirSync(new URL('packages', import.meta.url), { withFileTypes: true })

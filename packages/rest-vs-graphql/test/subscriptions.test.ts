@@ -5,9 +5,8 @@ import { RedisFeed } from '@patterns/feed/redis-feed';
 import { EventQueue } from '@patterns/kit/testing/event-queue';
 import { noLeaks } from '@patterns/kit/testing/leaks';
 import { until } from '@patterns/kit/testing/until';
-import { redisKeyspace } from '@patterns/services/keyspace';
-import { findRedis } from '@patterns/services/redis';
-import { requirePostgres, requireRedis } from '@patterns/services/testing';
+import { startRedis } from '@patterns/services/start-redis';
+import { requireExtra, requirePostgres } from '@patterns/services/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CommentAdded, topicOf } from '../comment-feed.ts';
 import { startGraphqlBlog, startServer } from './graphql-blog.ts';
@@ -237,11 +236,10 @@ requirePostgres()('subscriptions', () => {
   });
 });
 
-requireRedis()('subscriptions over Redis', () => {
+requireExtra('redis')('subscriptions over Redis', () => {
   test('a comment that is written at one server reaches a subscriber at another', async () => {
-    await using redis = await findRedis(); // the pattern needs none: its demo has one server process
-    await using keyspace = redisKeyspace(redis.url, 'rest-vs-graphql');
-    const options = { url: redis.url, key: `${keyspace.prefix}comments` };
+    await using redis = await startRedis(); // the pattern needs none: its demo has one server process
+    const options = { url: redis.url, key: 'comments' };
     await using hereFeed = new RedisFeed<CommentAdded>(options);
     await using thereFeed = new RedisFeed<CommentAdded>(options);
     await using here = await startGraphqlBlog({ feed: hereFeed });

@@ -55,10 +55,13 @@ export async function startGateway({
   await using opened = new AsyncDisposableStack();
   const identity = openIdentity({ service: 'gateway', privateKey });
   // #region dependencies
-  // An attempt may take half of the deadline: when an answer got lost, there is time to ask again. 100 orders and 50 logins at a
-  // time: one that is slow keeps so many waiting and no more, and the other does not notice.
+  // An attempt may take half of the deadline: when an answer got lost, there is time to ask again. 100 orders at a time: one that is
+  // slow keeps so many waiting and no more, and logins do not notice.
   const common = { identity, log, timeoutMs: maxMs / 2, breaker, retries: 2 };
-  const user = opened.use(openDependency({ ...common, name: 'user', urls: userUrls, maxConcurrent: 50 }));
+  // A login is computing (argon2id), which goes on when nobody waits any more: it has the whole deadline, and only an instance that is
+  // gone is passed over. Four hash at a time in each.
+  const logins = { timeoutMs: maxMs, maxConcurrent: 8 * userUrls.length, maxQueued: 50 };
+  const user = opened.use(openDependency({ ...common, ...logins, name: 'user', urls: userUrls }));
   const order = opened.use(openDependency({ ...common, name: 'order', urls: orderUrls, maxConcurrent: 100 }));
   // #endregion
   const streams = opened.use(openStreams({ trackingUrl, identity, maxStreams, beginMs: maxMs }));

@@ -4,7 +4,7 @@
  */
 import type { Stage } from '@patterns/kit/demo';
 import type { Story } from '@patterns/kit/story';
-import { type FaultProxy, startFaultProxy } from '@patterns/kit/testing/fault-proxy';
+import { type FaultProxy, type FaultProxyOptions, startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { until } from '@patterns/kit/testing/until';
 import { httpWire } from '@patterns/kit/wire';
 import { findPostgres } from '@patterns/services/postgres';
@@ -12,6 +12,7 @@ import { startRedis } from '@patterns/services/start-redis';
 import pg from 'pg';
 import { AUDITED, type Audited, type Books } from './audit.ts';
 import { startTown } from './server.ts';
+import { DATABASES } from './town-plan.ts';
 import { startTraceCollector } from './trace-collector.ts';
 
 /** Much longer than anything takes: the machine may be busy with other things. */
@@ -22,7 +23,8 @@ const PACE = { COOK_MS: '300', STEP_MS: '50', GATEWAY_MS: '50' };
 
 export type DemoTown = Awaited<ReturnType<typeof openDemoTown>>;
 
-export async function openDemoTown({ story, signal, use }: Stage) {
+/** @param onAsked sees what crosses from order to payment */
+export async function openDemoTown({ story, signal, use }: Stage, onAsked?: (chunk: Buffer) => void) {
   const [postgres, redis, collector] = await Promise.all([
     findPostgres({ signal }),
     startRedis({ signal, persist: true }),
@@ -44,7 +46,8 @@ export async function openDemoTown({ story, signal, use }: Stage) {
       userInstances: 2,
       signal,
       async env(urlOf) {
-        lines.toPayment = await line(urlOf('sidecar')); // from order
+        const onData: FaultProxyOptions['onData'] = (chunk, { direction }) => direction === 'up' && onAsked?.(chunk);
+        lines.toPayment = use(await startFaultProxy(urlOf('sidecar'), { onData })); // from order
         lines.toProvider = await line(urlOf('provider')); // from payment
         lines.webhooks = await line(urlOf('sidecar')); // from provider
         const everybody = { ...PACE, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
@@ -58,6 +61,9 @@ export async function openDemoTown({ story, signal, use }: Stage) {
   );
   front.target(town.url);
   const books = Object.fromEntries(AUDITED.map((name) => [name, town.databaseUrlOf(name)])) as Books;
+
+  // Other towns on this server have services of the same names.
+  const databases = DATABASES.map((name) => new URL(town.databaseUrlOf(name)).pathname.slice(1));
 
   return {
     town,
@@ -83,7 +89,7 @@ export async function openDemoTown({ story, signal, use }: Stage) {
       ask(
         postgres.url,
         `select count(pg_terminate_backend(pid))::int as n from pg_stat_activity
-          where application_name = any('{${town.names.join(',')}}')`,
+          where application_name = any('{${town.names.join(',')}}') and datname = any('{${databases.join(',')}}')`,
       ),
   };
 }

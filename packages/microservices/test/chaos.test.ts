@@ -1,4 +1,4 @@
-/** The chaos run in a small size, with three seeds, one after the other in the same town; the command does it with ten times as many orders. */
+/** The chaos run in a small size, with three seeds, one after the other in the same town; the command does it with many more orders. */
 
 import { redisKeyspace } from '@patterns/services/keyspace';
 import { requirePostgres, requireRedis } from '@patterns/services/testing';
@@ -9,7 +9,7 @@ import { type ChaosTown, openChaosTown } from '../chaos-town.ts';
 /** Between them each victim there is comes to its turn. */
 const SEEDS = [1, 2, 3];
 const KILLS = 8;
-const ORDERS = 30;
+const ORDERS = 24;
 
 requireRedis()('chaos', () => {
   requirePostgres()('in one town', () => {

@@ -14,7 +14,7 @@ import { describeMachine, type Results, type Table, versionsOf } from './results
 import { type BenchOptions, type Rounds, runRounds } from './rounds.ts';
 
 const SIZES = {
-  full: { rounds: 5, customers: 8, durationMs: 2_000, warmUpMs: 2_000, slowRounds: 3, slowMs: 2_000, slowOrders: 40 },
+  full: { rounds: 5, customers: 8, durationMs: 1_500, warmUpMs: 2_000, slowRounds: 3, slowMs: 2_000, slowOrders: 40 },
   quick: { rounds: 2, customers: 8, durationMs: 800, warmUpMs: 800, slowRounds: 1, slowMs: 2_000, slowOrders: 30 },
   tiny: { rounds: 1, customers: 2, durationMs: 50, warmUpMs: 1, slowRounds: 1, slowMs: 100, slowOrders: 2 },
 };

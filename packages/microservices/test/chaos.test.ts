@@ -42,10 +42,10 @@ requireRedis()('chaos', () => {
           say,
           signal,
         });
+        for (const name of Object.keys(counted)) if (name.startsWith('killed: ')) killed.add(name);
         expect(wrong, said.join('\n')).toEqual([]);
         expect(counted.orders).toBeGreaterThanOrEqual(before + ORDERS);
         expect(said.filter((line) => /kill -9|cut|terminated/.test(line))).toHaveLength(KILLS);
-        for (const name of Object.keys(counted)) if (name.startsWith('killed: ')) killed.add(name);
       },
     );
 

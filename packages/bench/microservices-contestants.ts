@@ -21,13 +21,13 @@ export const TOWN = 'the town, through the gateway';
 export interface Contestant {
   url: string;
   /** As they are now: a service's token is good for a minute. */
-  headers(): Record<string, string>;
+  headers: () => Record<string, string>;
   body: string;
   /** Who takes part, by name. */
-  processes(): Record<string, number>;
+  processes: () => Record<string, number>;
   toPayment?: FaultProxy;
   /** Resolves when nothing is under way any more. */
-  settled(): Promise<void>;
+  settled: () => Promise<void>;
 }
 
 export interface Ground {
@@ -93,8 +93,11 @@ export async function startTowns({ stack, ...ground }: Ground): Promise<[through
 async function ask(url: string, question: string, values?: unknown[]): Promise<number> {
   const client = new pg.Client(url);
   await client.connect();
-  const { rows } = await client.query(question, values).finally(() => client.end());
-  return rows?.[0]?.n;
+  try {
+    return (await client.query(question, values)).rows?.[0]?.n;
+  } finally {
+    await client.end();
+  }
 }
 
 /** Processor time so far of a process, in milliseconds, in steps of 10. Undefined where there is no /proc: anywhere but on Linux. */

@@ -45,7 +45,7 @@ export async function startOwnTown({ signal, ...ground }: TownGround) {
   return {
     town,
     toPayment: toPayment!,
-    tokenOfGateway: identity.tokenFor,
+    tokenOfGateway: (audience: string, subject: string) => identity.tokenFor(audience, subject),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

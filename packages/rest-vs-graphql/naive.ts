@@ -34,6 +34,8 @@ export interface NaiveOptions {
 export async function startNaiveServer(options: NaiveOptions): Promise<Pick<Listening, 'url'> & AsyncDisposable> {
   const { databaseUrl, port, tokens = new Map(), sharedLoader = false } = options;
   const pool = new pg.Pool({ connectionString: databaseUrl });
+  // `end` does not wait for the sockets: a database that is dropped right after it ends them once more.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const users = sharedLoader ? oneLoaderForAll() : undefined;
 
   const app = express();

@@ -151,9 +151,10 @@ async function append(rig: DeliveryRig, count: number, bytes?: number): Promise<
   return await Promise.all(Array.from({ length: count }, () => rig.append(bytes)));
 }
 
+/** A thousand connections take a busy machine seconds. */
 async function allOpen(rig: DeliveryRig, subscribers: number): Promise<void> {
   const expected = subscribers * (rig.streamsPerSubscriber ?? 1);
-  await until(`${expected} open streams`, async () => (await rig.openStreams()) === expected);
+  await until(`${expected} open streams`, async () => (await rig.openStreams()) === expected, { withinMs: 25_000 });
 }
 
 /** One more event is appended behind the others: a repeated one would be seen before it. */

@@ -87,19 +87,16 @@ requirePostgres()('the client', () => {
 
   test('who is not there is `not-found`, over both', async () => {
     using http = openHttpClient();
-    for (const screen of [
-      restScreen(restUrl, 'profile', { http, userId: 999 }),
-      graphqlScreen(graphqlUrl, 'profile', { http, userId: 999 }),
-    ]) {
-      await expect(screen).rejects.toMatchObject({ name: 'CallError', code: 'not-found' });
-    }
+    const missing = { name: 'CallError', code: 'not-found' };
+    await expect(restScreen(restUrl, 'profile', { http, userId: 999 })).rejects.toMatchObject(missing);
+    await expect(graphqlScreen(graphqlUrl, 'profile', { http, userId: 999 })).rejects.toMatchObject(missing);
   });
 
   test('a token that nobody knows is refused, over both', async () => {
     using http = openHttpClient({ token: 'stolen' });
-    for (const screen of [restScreen(restUrl, 'badge', { http }), graphqlScreen(graphqlUrl, 'badge', { http })]) {
-      await expect(screen).rejects.toMatchObject({ code: 'refused', status: 401 });
-    }
+    const refused = { code: 'refused', status: 401 };
+    await expect(restScreen(restUrl, 'badge', { http })).rejects.toMatchObject(refused);
+    await expect(graphqlScreen(graphqlUrl, 'badge', { http })).rejects.toMatchObject(refused);
   });
 });
 

@@ -21,7 +21,7 @@ const projects = readdirSync(new URL('packages', import.meta.url), { withFileTyp
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isLong = ({ moduleId }: TestSpecification) =>
-      /\b(?:delivery|demo|kafka|rabbitmq|chaos|bench)\b/.test(moduleId);
+      /\b(?:delivery|demo|kafka|rabbitmq|chaos|town|page|bench)\b/.test(moduleId);
     return files.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
   }
 }

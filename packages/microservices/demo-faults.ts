@@ -7,7 +7,7 @@ import type { DemoTown } from './demo-town.ts';
 import type { Answered, Flow } from './flow.ts';
 
 /** So many are waited for in each scene: one may be chance. */
-const SOME = 5;
+const SOME = 3;
 
 const isPaid = ({ order }: Answered) => order.state === 'paid';
 

@@ -53,7 +53,7 @@ export async function openDemoTown({ story, signal, use }: Stage, onAsked?: (chu
         const everybody = { ...PACE, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
         return {
           ...Object.fromEntries(MEMBERS.map((name) => [name, everybody])),
-          order: { ...everybody, PAYMENT_URL: lines.toPayment.url },
+          order: { ...everybody, PAYMENT_URL: lines.toPayment.url, PAYMENT_TIMEOUT_MS: '500' },
           payment: { ...everybody, PROVIDER_URL: lines.toProvider.url, PUBLIC_URL: lines.webhooks.url },
         };
       },

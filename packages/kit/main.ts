@@ -7,7 +7,7 @@
 import { ConfigError } from './env.ts';
 
 /** Longer than any server's own drain (5 s, `listen.ts`), shorter than an orchestrator's patience (10 to 30 s). */
-const FORCE_EXIT_MS = 8_000;
+const RELEASE_MS = 8_000;
 
 /** Sooner than a person who presses ^C again because nothing happens. */
 const SECOND_INTERRUPT_MS = 500;
@@ -17,9 +17,11 @@ const SECOND_INTERRUPT_MS = 500;
  * Exit codes: 0 when it ended or was stopped, 1 when it failed, 130 when a second ^C cut the draining short.
  *
  * @param program opens what it needs with `stack.use(...)`; `signal` aborts when the process is told to stop.
+ * @param options.releaseMs how long releasing may take: more for a program that has to end many others first.
  */
 export async function main(
   program: (stack: AsyncDisposableStack, signal: AbortSignal) => Promise<void>,
+  { releaseMs = RELEASE_MS } = {},
 ): Promise<void> {
   const stack = new AsyncDisposableStack();
   const stopping = new AbortController();
@@ -29,9 +31,9 @@ export async function main(
   function release(): Promise<void> {
     if (!released) {
       setTimeout(() => {
-        console.error(`not released within ${FORCE_EXIT_MS / 1000} s: gone without`);
+        console.error(`not released within ${releaseMs / 1000} s: gone without`);
         process.exit(1);
-      }, FORCE_EXIT_MS).unref();
+      }, releaseMs).unref();
       released = stack.disposeAsync().catch(report);
     }
     return released;

@@ -110,29 +110,35 @@ async function createDatabases(serverUrl: string) {
   };
 }
 
+/** Ten programs are ended first, and each of them may take 8 s; then their databases go. */
+const RELEASE_MS = 25_000;
+
 if (import.meta.main) {
-  await main(async (stack, signal) => {
-    const [redis, postgres] = await Promise.all([
-      findRedis({ progress: console.log, signal }).then((service) => stack.use(service)),
-      findPostgres({ progress: console.log, signal }).then((service) => stack.use(service)),
-    ]);
-    console.log(`${redis.about}\n${postgres.about}`);
-    const { prefix: redisPrefix } = stack.use(redisKeyspace(redis.url, 'microservices'));
-    const onLine = (line: string, _name: string, stream: string) => {
-      if (stream === 'stderr') console.error(line);
-    };
-    const town = stack.use(
-      await startTown({
-        databaseUrl: postgres.url,
-        redisUrl: redis.url,
-        redisPrefix,
-        port: envPort(),
-        userInstances: 2,
-        restarts: true,
-        onLine,
-        signal,
-      }),
-    );
-    sayWhatToDo(town);
-  });
+  await main(
+    async (stack, signal) => {
+      const [redis, postgres] = await Promise.all([
+        findRedis({ progress: console.log, signal }).then((service) => stack.use(service)),
+        findPostgres({ progress: console.log, signal }).then((service) => stack.use(service)),
+      ]);
+      console.log(`${redis.about}\n${postgres.about}`);
+      const { prefix: redisPrefix } = stack.use(redisKeyspace(redis.url, 'microservices'));
+      const onLine = (line: string, _name: string, stream: string) => {
+        if (stream === 'stderr') console.error(line);
+      };
+      const town = stack.use(
+        await startTown({
+          databaseUrl: postgres.url,
+          redisUrl: redis.url,
+          redisPrefix,
+          port: envPort(),
+          userInstances: 2,
+          restarts: true,
+          onLine,
+          signal,
+        }),
+      );
+      sayWhatToDo(town);
+    },
+    { releaseMs: RELEASE_MS },
+  );
 }

@@ -3,8 +3,9 @@
  * for one thing more.
  */
 import type { Stage } from '@patterns/kit/demo';
+import { launchChromium } from '@patterns/services/chromium';
 import { findExtra } from '@patterns/services/extras';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { EVENT_SOURCES, EVENTS } from './protocol.ts';
 
 export type Version = 'HTTP/1.1' | 'HTTP/2';
@@ -19,31 +20,14 @@ export interface Streams {
 }
 
 /** A browser that speaks no newer version. Undefined where there is no Chromium. */
-export async function launchChromium(version: Version): Promise<Browser | undefined> {
-  const executablePath = findExtra('chromium');
-  if (!executablePath) return undefined;
-  return await chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      ...(version === 'HTTP/1.1' ? ['--disable-http2'] : []),
-    ],
-    // Signals are for the demo to handle: Playwright would end the process.
-    handleSIGINT: false,
-    handleSIGTERM: false,
-    handleSIGHUP: false,
-  });
+export async function launchBrowser(version: Version): Promise<Browser | undefined> {
+  if (!findExtra('chromium')) return undefined;
+  return await launchChromium(...(version === 'HTTP/1.1' ? ['--disable-http2'] : []));
 }
 
 /** Opens the page of ten event streams. @returns undefined where there is no Chromium. */
 export async function openTenStreams(url: string, version: Version): Promise<Streams | undefined> {
-  await using browser = await launchChromium(version);
+  await using browser = await launchBrowser(version);
   if (!browser) return undefined;
   // The certificate signs itself, and this browser was started for a page of ours alone.
   const page = await browser.newPage({ ignoreHTTPSErrors: true });

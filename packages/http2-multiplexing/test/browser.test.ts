@@ -4,7 +4,7 @@ import { createLog } from '@patterns/kit/log';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { requireExtra } from '@patterns/services/testing';
 import { expect, test } from 'vitest';
-import { launchChromium } from '../demo-browser.ts';
+import { launchBrowser } from '../demo-browser.ts';
 import { PAGE } from '../protocol.ts';
 import { startServer } from '../server.ts';
 
@@ -16,7 +16,7 @@ requireExtra('chromium')('Chromium', () => {
     const connections = new Set<number>();
     const onData = (_chunk: Buffer, { connection }: { connection: number }) => connections.add(connection);
     await using line = await startFaultProxy(server.url, { onData });
-    await using browser = await launchChromium('HTTP/2');
+    await using browser = await launchBrowser('HTTP/2');
     const page = await browser!.newPage({ ignoreHTTPSErrors: true });
     await page.goto(line.url + PAGE);
     await page.waitForFunction(`document.getElementById('protocol').value === 'h2'`);

@@ -64,7 +64,7 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
       if (isError && outcome.isUnsent && instances.hasOther(tried)) continue;
 
       const retryAfter = isError ? outcome.retryAfter : field(outcome, 'retry-after');
-      const status = isError ? outcome.status : outcome.status;
+      const { status } = outcome;
       const mayHelp = isError && status === undefined ? outcome.code !== 'protocol' : isPassing(status!, retryAfter);
       const pauseMs = instances.hasOther(tried) ? 0 : backoffMs(repeated, retryAfter);
       const isInTime = pauseMs + RESERVE_MS < deadline.leftMs();

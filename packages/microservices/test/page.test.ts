@@ -1,8 +1,9 @@
+/** The client by hand, and the page in a real browser, over the whole town. */
 import { startProcess } from '@patterns/kit/testing/processes';
-import { findExtra } from '@patterns/services/extras';
+import { launchChromium } from '@patterns/services/chromium';
 import { redisKeyspace } from '@patterns/services/keyspace';
 import { requireExtra, requirePostgres, requireRedis } from '@patterns/services/testing';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { startTown, type Town } from '../server.ts';
 
@@ -34,18 +35,7 @@ requireRedis()('the town', () => {
     requireExtra('chromium')('Chromium', () => {
       let browser: Browser;
       beforeAll(async () => {
-        browser = await chromium.launch({
-          executablePath: findExtra('chromium')!,
-          args: [
-            '--no-sandbox',
-            '--disable-gpu',
-            '--disable-quic',
-            '--no-first-run',
-            '--disable-background-networking',
-            '--disable-component-update',
-            '--disable-sync',
-          ],
-        });
+        browser = await launchChromium();
       }, 60_000);
       afterAll(() => browser.close());
 

@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { RedisFeed } from '@patterns/feed/redis-feed';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startProcess } from '@patterns/kit/testing/processes';
-import { findExtra } from '@patterns/services/extras';
+import { launchChromium } from '@patterns/services/chromium';
 import { requireExtra, requireRedis } from '@patterns/services/testing';
-import { chromium } from 'playwright-core';
 import { expect, inject, test } from 'vitest';
 import { MARKET, type Quote } from '../protocol.ts';
 import { price } from './ticker.ts';
@@ -21,18 +20,7 @@ requireRedis()('in a browser', () => {
       const balancer = stack.use(await startFaultProxy(await a.url()));
       await b.url();
 
-      const browser = await chromium.launch({
-        executablePath: findExtra('chromium')!,
-        args: [
-          '--no-sandbox',
-          '--disable-gpu',
-          '--disable-quic',
-          '--no-first-run',
-          '--disable-background-networking',
-          '--disable-component-update',
-          '--disable-sync',
-        ],
-      });
+      const browser = await launchChromium();
       stack.defer(() => browser.close());
       const page = await browser.newPage();
       await page.goto(balancer.url);

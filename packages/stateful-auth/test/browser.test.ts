@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
 import { makeCertificate } from '@patterns/kit/certificate';
 import { listen } from '@patterns/kit/listen';
-import { findExtra } from '@patterns/services/extras';
+import { launchChromium } from '@patterns/services/chromium';
 import { requireExtra, requirePostgres, requireRedis } from '@patterns/services/testing';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { idIn, startServers } from './servers.ts';
 
@@ -14,18 +14,7 @@ requireRedis()('in a browser', () => {
       let browser: Browser;
       beforeAll(async () => {
         servers = await startServers();
-        browser = await chromium.launch({
-          executablePath: findExtra('chromium')!,
-          args: [
-            '--no-sandbox',
-            '--disable-gpu',
-            '--disable-quic',
-            '--no-first-run',
-            '--disable-background-networking',
-            '--disable-component-update',
-            '--disable-sync',
-          ],
-        });
+        browser = await launchChromium();
       }, 30_000);
       afterAll(async () => {
         await browser.close();

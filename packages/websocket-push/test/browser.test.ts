@@ -4,9 +4,9 @@ import { RedisFeed } from '@patterns/feed/redis-feed';
 import { listen } from '@patterns/kit/listen';
 import { startFaultProxy } from '@patterns/kit/testing/fault-proxy';
 import { startProcess } from '@patterns/kit/testing/processes';
-import { findExtra } from '@patterns/services/extras';
+import { launchChromium } from '@patterns/services/chromium';
 import { requireExtra, requireRedis } from '@patterns/services/testing';
-import { chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { expect, inject, test } from 'vitest';
 import { type ChatData, NOTICES, PATHS, PROTOCOL, ROOM } from '../protocol.ts';
 import { notice, startRoom, ticketOf } from './room.ts';
@@ -78,18 +78,7 @@ requireRedis()('in a browser', () => {
 });
 
 async function launch() {
-  const browser = await chromium.launch({
-    executablePath: findExtra('chromium')!,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const browser = await launchChromium();
   return {
     async open(url: string): Promise<Page> {
       const page = await browser.newPage();

@@ -46,7 +46,7 @@ export async function startWorker({
   const db = opened.adopt(await openDatabase(databaseUrl, { size: threads + 1 }), (pool) => pool.end());
   // Unbounded, since we ask for no more than `threads` at a time. One that was stopped needs some milliseconds to notice.
   const pool = opened.use(openPool({ threads, maxQueue: Number.POSITIVE_INFINITY, log }));
-  const jobs = new Map<string, AbortController>();
+  const jobs = new Map<string, { stop: AbortController; beat: () => Promise<void> }>();
   const leaving = new AbortController(); // what is not finished by then is given back
   let isStopping = false;
 
@@ -69,11 +69,11 @@ export async function startWorker({
 
   async function perform(job: Lease): Promise<void> {
     const stop = new AbortController();
-    jobs.set(job.id, stop);
     const beat = async () => {
       const isOurs = await renew(db, job, leaseMs).catch(() => true); // PostgreSQL is away: perhaps only for a moment
       if (!isOurs) stop.abort('cancelled, or leased by another worker');
     };
+    jobs.set(job.id, { stop, beat });
     const heartbeat = setInterval(() => void beat(), leaseMs / 3);
     const signal = AbortSignal.any([stop.signal, leaving.signal]);
     const outcome = await pool.run(job, signal).then(
@@ -116,9 +116,14 @@ export async function startWorker({
 
   const channels = {
     [CHANNELS.accepted]: ring,
-    [CHANNELS.cancelled]: (id: string) => jobs.get(id)?.abort('cancelled'),
+    [CHANNELS.cancelled]: (id: string) => jobs.get(id)?.stop.abort('cancelled'),
   };
-  opened.use(listenTo({ url: databaseUrl, channels, onListening: ring, log }));
+  // What was notified before is not told again: a new job waits, and one of ours may be cancelled.
+  const onListening = () => {
+    ring();
+    for (const { beat } of jobs.values()) void beat();
+  };
+  opened.use(listenTo({ url: databaseUrl, channels, onListening, log }));
   const poll = setInterval(ring, pollMs);
   const working = Array.from({ length: threads }, work);
   opened.defer(async () => {

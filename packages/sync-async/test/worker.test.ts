@@ -77,6 +77,20 @@ requirePostgres()('the worker', () => {
       expect(await office.job(long)).toMatchObject({ state: 'cancelled', result: null });
     });
 
+    test('finds out when it listens again that the job was cancelled in the gap', async () => {
+      await using office = await openOffice();
+      await using _worker = await office.hire(NEVER);
+      const long = await accepted(office.url, MORE_ENDLESS);
+      await office.reaches(long, 'running');
+      const listening = `pg_stat_activity where datname = current_database() and query like 'listen%'`;
+      const isListening = () => office.db.query(`select from ${listening}`).then(({ rowCount }) => rowCount === 1);
+      await until('it listens', isListening);
+      await office.db.query(`select pg_terminate_backend(pid) from ${listening}`);
+      await until('it does not', async () => !(await isListening()));
+      await fetch(`${office.url}/reports/${long}`, { method: 'DELETE' });
+      await office.reaches(await accepted(office.url), 'done', 'the next job');
+    });
+
     test('finds out with its next heartbeat when nobody told it that the job was cancelled', async () => {
       await using office = await openOffice();
       await using _worker = await office.hire({ ...NEVER, leaseMs: 1_500 });

@@ -11,7 +11,7 @@ import { findPostgres } from '@patterns/services/postgres';
 import { startRedis } from '@patterns/services/start-redis';
 import pg from 'pg';
 import { AUDITED, type Audited, type Books } from './audit.ts';
-import { startTown } from './server.ts';
+import { useTown } from './server.ts';
 import { DATABASES } from './town-plan.ts';
 import { startTraceCollector } from './trace-collector.ts';
 
@@ -38,27 +38,25 @@ export async function openDemoTown({ story, signal, use }: Stage, onAsked?: (chu
   const front = use(await startFaultProxy('http://127.0.0.1:1', { onData }));
   const line = async (to: string) => use(await startFaultProxy(to));
   const lines = {} as Record<'toPayment' | 'toProvider' | 'webhooks', FaultProxy>;
-  const town = use(
-    await startTown({
-      databaseUrl: postgres.url,
-      redisUrl: redis.url,
-      redisPrefix: 'demo:',
-      userInstances: 2,
-      signal,
-      async env(urlOf) {
-        const onData: FaultProxyOptions['onData'] = (chunk, { direction }) => direction === 'up' && onAsked?.(chunk);
-        lines.toPayment = use(await startFaultProxy(urlOf('sidecar'), { onData })); // from order
-        lines.toProvider = await line(urlOf('provider')); // from payment
-        lines.webhooks = await line(urlOf('sidecar')); // from provider
-        const everybody = { ...PACE, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
-        return {
-          ...Object.fromEntries(MEMBERS.map((name) => [name, everybody])),
-          order: { ...everybody, PAYMENT_URL: lines.toPayment.url, PAYMENT_TIMEOUT_MS: '500' },
-          payment: { ...everybody, PROVIDER_URL: lines.toProvider.url, PUBLIC_URL: lines.webhooks.url },
-        };
-      },
-    }),
-  );
+  const town = await useTown(use, {
+    databaseUrl: postgres.url,
+    redisUrl: redis.url,
+    redisPrefix: 'demo:',
+    userInstances: 2,
+    signal,
+    async env(urlOf) {
+      const onData: FaultProxyOptions['onData'] = (chunk, { direction }) => direction === 'up' && onAsked?.(chunk);
+      lines.toPayment = use(await startFaultProxy(urlOf('sidecar'), { onData })); // from order
+      lines.toProvider = await line(urlOf('provider')); // from payment
+      lines.webhooks = await line(urlOf('sidecar')); // from provider
+      const everybody = { ...PACE, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
+      return {
+        ...Object.fromEntries(MEMBERS.map((name) => [name, everybody])),
+        order: { ...everybody, PAYMENT_URL: lines.toPayment.url, PAYMENT_TIMEOUT_MS: '500' },
+        payment: { ...everybody, PROVIDER_URL: lines.toProvider.url, PUBLIC_URL: lines.webhooks.url },
+      };
+    },
+  });
   front.target(town.url);
   const books = Object.fromEntries(AUDITED.map((name) => [name, town.databaseUrlOf(name)])) as Books;
 

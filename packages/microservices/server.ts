@@ -59,6 +59,21 @@ export function startTown(options: TownOptions): Promise<Town> {
   return onFreePort(() => startOnce(options));
 }
 
+/**
+ * As `startTown`, on a stack: whoever is told to stop while it is starting has what was begun undone with everything else.
+ * @param use puts what it is given on the stack.
+ */
+export async function useTown(use: (town: AsyncDisposable) => void, options: TownOptions): Promise<Town> {
+  const starting = startTown(options);
+  use({
+    async [Symbol.asyncDispose]() {
+      const town = await starting.catch(() => undefined);
+      await town?.[Symbol.asyncDispose]();
+    },
+  });
+  return await starting;
+}
+
 async function startOnce({
   userInstances = 1,
   env = {},
@@ -125,18 +140,16 @@ if (import.meta.main) {
       const onLine = (line: string, _name: string, stream: string) => {
         if (stream === 'stderr') console.error(line);
       };
-      const town = stack.use(
-        await startTown({
-          databaseUrl: postgres.url,
-          redisUrl: redis.url,
-          redisPrefix,
-          port: envPort(),
-          userInstances: 2,
-          restarts: true,
-          onLine,
-          signal,
-        }),
-      );
+      const town = await useTown((each) => stack.use(each), {
+        databaseUrl: postgres.url,
+        redisUrl: redis.url,
+        redisPrefix,
+        port: envPort(),
+        userInstances: 2,
+        restarts: true,
+        onLine,
+        signal,
+      });
       sayWhatToDo(town);
     },
     { releaseMs: RELEASE_MS },

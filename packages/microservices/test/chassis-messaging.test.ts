@@ -51,7 +51,7 @@ requireRedis()('events over Redis', () => {
       await until('all were told again', () => times.values().every((count) => count === 2));
       expect(times.size).toBe(EVENTS);
       expect(await redis.xlen(`${prefix}{orders}:log`)).toBe(2 * EVENTS);
-    });
+    }, 90_000);
   });
   test('what is published before anybody listens, is heard by whoever comes later', async () => {
     await using broker = openBroker({ redisUrl, prefix: newPrefix(), log });

@@ -10,13 +10,13 @@ import { join } from 'node:path';
 import { envPort } from '@patterns/kit/env';
 import { main } from '@patterns/kit/main';
 import type { Exit } from '@patterns/kit/testing/processes';
-import { createDatabase } from '@patterns/services/database';
 import { onFreePort } from '@patterns/services/free-port';
 import { redisKeyspace } from '@patterns/services/keyspace';
 import { findPostgres } from '@patterns/services/postgres';
 import { findRedis } from '@patterns/services/redis';
+import { createDatabases } from './town-databases.ts';
 import { sayWhatToDo } from './town-hints.ts';
-import { DATABASES, type DatabaseOwner, type Member, planTown } from './town-plan.ts';
+import { type DatabaseOwner, type Member, planTown } from './town-plan.ts';
 import { openProcesses } from './town-processes.ts';
 
 export type Overrides = Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -111,17 +111,6 @@ async function startOnce({
     kill: (name, by) => processes.kill(memberOf(name).name, by),
     start: (name) => processes.start(memberOf(name)),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
-  };
-}
-
-/** One for each service, made and dropped in parallel. */
-async function createDatabases(serverUrl: string) {
-  const databases = await Promise.all(DATABASES.map((name) => createDatabase(serverUrl, name)));
-  return {
-    urls: Object.fromEntries(databases.map(({ url }, i) => [DATABASES[i]!, url])),
-    async [Symbol.asyncDispose]() {
-      await Promise.all(databases.map((database) => database[Symbol.asyncDispose]()));
-    },
   };
 }
 

@@ -4,6 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs, isPassing, isSafeToRepeat, type RetryBudget } from '@patterns/request-response/retry';
 import { type Dispatcher, request } from 'undici';
+import { type Answer, headerOf, readAnswer } from './answer.ts';
 import { DEADLINE_HEADER, type Deadline, newDeadline } from './deadline.ts';
 import type { CallOptions } from './dependency.ts';
 import { DependencyError } from './dependency-error.ts';
@@ -20,14 +21,6 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   /** Asking twice does what asking once does. Default: by the method, or an `Idempotency-Key`. */
   readonly repeatable?: boolean;
-}
-
-export interface Answer {
-  readonly status: number;
-  /** By their names in lower case. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** What the JSON says, a text, or undefined when there is none. */
-  readonly body: unknown;
 }
 
 export interface AttemptOptions {
@@ -63,7 +56,7 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
       // Nothing was sent: that somebody else is asked is no repetition, and no load.
       if (isError && outcome.isUnsent && instances.hasOther(tried)) continue;
 
-      const retryAfter = isError ? outcome.retryAfter : field(outcome, 'retry-after');
+      const retryAfter = isError ? outcome.retryAfter : headerOf(outcome, 'retry-after');
       const { status } = outcome;
       const mayHelp = isError && status === undefined ? outcome.code !== 'protocol' : isPassing(status!, retryAfter);
       const pauseMs = instances.hasOther(tried) ? 0 : backoffMs(repeated, retryAfter);
@@ -109,7 +102,7 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
         signal: limit.signal,
       });
       span.set('http.response.status_code', answer.statusCode);
-      return understand(answer, await answer.body.text());
+      return readAnswer(answer, await answer.body.text(), name);
     } catch (error) {
       const reached = limit.signal.aborted && !deadline.signal.aborted;
       const reason = reached
@@ -120,18 +113,6 @@ export function attempts(options: AttemptOptions): (call: Call, options: CallOpt
       throw reason;
     } finally {
       span.end();
-    }
-  }
-
-  function understand({ statusCode: status, headers }: Dispatcher.ResponseData, text: string): Answer {
-    const retryAfter = field({ headers }, 'retry-after');
-    if (status >= 500) throw new DependencyError('refused', name, { status, retryAfter });
-    if (!/^application\/(?:[\w.+-]+\+)?json\b/.test(String(headers['content-type'])))
-      return { status, headers, body: text || undefined };
-    try {
-      return { status, headers, body: JSON.parse(text) };
-    } catch (cause) {
-      throw new DependencyError('protocol', name, { cause });
     }
   }
 
@@ -152,8 +133,3 @@ const FORM = 'application/x-www-form-urlencoded';
 const isForm = (body: unknown) => body instanceof URLSearchParams;
 
 const NOT_CONNECTED = new Set(['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH']);
-
-function field({ headers }: Pick<Answer, 'headers'>, name: string): string | null {
-  const value = headers[name];
-  return (Array.isArray(value) ? value[0] : value) ?? null;
-}

@@ -3,7 +3,7 @@
  * mend, and is passed on as it is. What went wrong between us and the service is not: that is a 502, 503 or 504 (chassis).
  */
 import type { Response } from 'express';
-import type { Answer } from '../chassis/attempts.ts';
+import type { Answer } from '../chassis/answer.ts';
 import { DependencyError } from '../chassis/dependency-error.ts';
 
 /** What a customer may see of an answer's headers. */

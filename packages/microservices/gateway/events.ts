@@ -10,6 +10,7 @@ import { HttpProblem } from '@patterns/kit/problem';
 import { STREAM_HEADERS } from '@patterns/sse/protocol';
 import type { Request, Response } from 'express';
 import { Agent, request as ask, type Dispatcher } from 'undici';
+import { headerOf } from '../chassis/answer.ts';
 import { DependencyError } from '../chassis/dependency-error.ts';
 import type { Identity } from '../chassis/identity.ts';
 import { type Span, spanOf, startSpan } from '../chassis/spans.ts';
@@ -91,7 +92,10 @@ export function openStreams({ trackingUrl, identity, maxStreams = 5_000, beginMs
       span.set('http.response.status_code', answer.statusCode);
       if (answer.statusCode < 500) return answer;
       await answer.body.dump();
-      throw new DependencyError('refused', NAME, { status: answer.statusCode, retryAfter: retryAfterOf(answer) });
+      throw new DependencyError('refused', NAME, {
+        status: answer.statusCode,
+        retryAfter: headerOf(answer, 'retry-after'),
+      });
     } catch (error) {
       const reason =
         error instanceof DependencyError ? error : new DependencyError(codeOf(error), NAME, { cause: error });
@@ -115,8 +119,3 @@ export function openStreams({ trackingUrl, identity, maxStreams = 5_000, beginMs
 
 const codeOf = (error: unknown) =>
   (error as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT' ? 'timeout' : 'unreachable';
-
-function retryAfterOf({ headers }: Dispatcher.ResponseData): string | null {
-  const value = headers['retry-after'];
-  return typeof value === 'string' ? value : null;
-}

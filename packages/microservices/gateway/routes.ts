@@ -3,7 +3,7 @@
 import { methodNotAllowed } from '@patterns/kit/problem';
 import { readKey } from '@patterns/request-response/protocol';
 import express, { type Express, type Request, type Response } from 'express';
-import type { Answer } from '../chassis/attempts.ts';
+import type { Answer } from '../chassis/answer.ts';
 import { deadlineOf, newDeadline } from '../chassis/deadline.ts';
 import type { CallOptions, Dependency } from '../chassis/dependency.ts';
 import { spanOf } from '../chassis/spans.ts';
